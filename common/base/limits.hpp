@@ -1,0 +1,49 @@
+// Every limit of Chorus, in one place. Each has a test that goes one beyond it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace chorus::limits {
+
+using namespace std::chrono_literals;
+
+// Wire (docs/protocol.md).
+inline constexpr std::size_t kMessageBytesMax = 64U << 10U;  ///< protobuf message of one frame
+inline constexpr std::size_t kChunkBytesMax = 1U << 20U;     ///< raw body of one frame
+inline constexpr std::uint64_t kModelBytesMax = 16ULL << 30U;  ///< one model or update
+inline constexpr std::size_t kMetricsMax = 32;               ///< metrics a device may report per task
+inline constexpr std::size_t kNameBytesMax = 63;             ///< job, device, metric and tensor-free names
+inline constexpr std::size_t kDetailBytesMax = 512;          ///< text of an error sent to a peer
+inline constexpr std::size_t kJobFileBytesMax = 48U << 10U;  ///< job.toml as submitted
+inline constexpr std::size_t kPageRowsMax = 200;             ///< rows of one admin reply
+
+// Models.
+inline constexpr std::size_t kTensorsMax = 4096;
+inline constexpr std::size_t kTensorRankMax = 8;
+inline constexpr std::size_t kTensorNameBytesMax = 256;
+inline constexpr std::size_t kLayersMax = 1024;
+inline constexpr std::size_t kSafetensorsHeaderBytesMax = 4U << 20U;
+
+// Rounds.
+inline constexpr std::uint32_t kCohortMax = 100'000;
+inline constexpr std::uint64_t kExamplesMax = 1ULL << 32U;  ///< ceiling of a job's examples_max
+inline constexpr std::size_t kJobsMax = 256;                ///< open jobs of one daemon
+inline constexpr std::size_t kFoldBatch = 8;                ///< staged updates per tile pass
+
+// Sessions.
+inline constexpr auto kConnectDeadline = 10s;
+inline constexpr auto kHandshakeDeadline = 10s;
+inline constexpr auto kHelloDeadline = 10s;
+inline constexpr auto kChunkDeadline = 60s;  ///< one whole frame must arrive or leave within this
+inline constexpr auto kHeartbeat = 15s;      ///< a device pings at least this often
+inline constexpr auto kIdleDeadline = 60s;   ///< silence after which a session is closed
+inline constexpr std::size_t kInboxMax = 4096;  ///< events waiting for the round loop
+
+// Devices.
+inline constexpr auto kReconnectFirst = 250ms;
+inline constexpr auto kReconnectMax = 30s;
+inline constexpr std::size_t kCachedVersionsMax = 2;
+
+}  // namespace chorus::limits

@@ -1,0 +1,39 @@
+# Language level, warnings, sanitizers and ccache for every target of this project.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+# Line tables are what back-traces need; full debug information triples build time and disk.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+set(CMAKE_CXX_FLAGS_DEBUG "-Og -g1 -D_GLIBCXX_ASSERTIONS")
+
+# Results must not depend on the instruction set: no contraction of a*b+c, anywhere.
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Werror -ffp-contract=off)
+
+set(CHORUS_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+if(CHORUS_SANITIZE)
+  add_compile_options(-fsanitize=${CHORUS_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${CHORUS_SANITIZE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CHORUS_SANITIZE MATCHES "undefined")
+    # Coroutines do not assemble with -fsanitize=function on clang 14.
+    add_compile_options(-fno-sanitize=function)
+  endif()
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC 12's flow analysis reports false positives in instrumented code.
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
+endif()
+
+find_program(CHORUS_CCACHE ccache)
+if(CHORUS_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CHORUS_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CHORUS_CCACHE})
+endif()
