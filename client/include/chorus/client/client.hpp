@@ -1,0 +1,105 @@
+// The SDK's front door: a device that takes part in a federation.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chorus/client/trainer.hpp"
+#include "chorus/result.hpp"
+
+namespace chorus::client {
+
+/// What the device is doing, for user interfaces and logs.
+enum class State : std::uint8_t {
+  connecting,   ///< or waiting to try again
+  waiting,      ///< connected, no task at present
+  downloading,  ///< fetching a model
+  training,
+  evaluating,
+  uploading,
+  sleeping,     ///< told to come back later, or not eligible
+  stopped,
+};
+
+std::string_view to_string(State state) noexcept;
+
+struct Progress {
+  State state = State::connecting;
+  std::string job;          ///< empty when there is no task
+  std::uint64_t round = 0;
+  std::uint64_t done = 0;   ///< bytes moved, while downloading or uploading
+  std::uint64_t total = 0;
+  std::string detail;       ///< e.g. why it cannot connect
+};
+
+struct ClientOptions {
+  std::string server;             ///< "host:port"
+  std::filesystem::path state;    ///< state folder: identity, cached versions, unfinished upload
+  std::vector<std::string> jobs;  ///< jobs to take part in; empty: any
+  std::string software = "libchorus";
+
+  /// Asked before each task and each connection attempt: may the device work now (charging,
+  /// unmetered network, idle)? Empty: always. When false the device sleeps `eligibility_interval`.
+  std::function<bool()> eligible;
+  std::chrono::milliseconds eligibility_interval = std::chrono::seconds(30);
+
+  /// Told of every change, from the thread that runs run(). Must not block.
+  std::function<void(const Progress&)> on_progress;
+
+  /// Leave after this many accepted training tasks; 0: never.
+  std::uint64_t tasks_max = 0;
+};
+
+/// What happened during run().
+struct RunSummary {
+  std::uint64_t accepted = 0;
+  std::uint64_t rejected = 0;
+  std::uint64_t discarded = 0;
+  std::uint64_t reconnects = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+};
+
+/// One device. The state folder must already hold an identity (see enroll()).
+class Client {
+ public:
+  /// @errors invalid_argument (options), not_found / malformed_file (no identity in the state
+  ///         folder: enroll first), busy (another process uses the state folder), io_failed
+  static Result<std::unique_ptr<Client>> create(ClientOptions options);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  /// Connects, waits for tasks, trains, uploads, until stop() or a permanent error. Loss of network
+  /// or server is not an error: it reconnects with exponential back-off and full jitter, and
+  /// resumes downloads and uploads where they stopped.
+  /// @errors revoked, certificate_expired, unauthenticated, unsupported_version, io_failed
+  Result<RunSummary> run(Trainer& trainer);
+
+  /// Ends run() soon, from any thread (also a signal handler's thread). Safe to call repeatedly.
+  void stop() noexcept;
+
+ private:
+  class Impl;
+  explicit Client(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct EnrollOptions {
+  std::string token;            ///< the join token `chorus enroll` printed
+  std::filesystem::path state;  ///< state folder, made when missing
+  std::string name;             ///< wanted device name; empty: the token decides
+};
+
+/// Makes a key that never leaves the device, sends a certificate request, stores the identity.
+/// Repeating it with the same token after a lost reply is safe.
+/// @errors token_invalid, already_exists (the folder holds an identity, or the name is taken),
+///         unauthenticated (the server is not the one the token names), connection_failed, …
+Result<std::string> enroll(const EnrollOptions& options);
+
+}  // namespace chorus::client
