@@ -25,6 +25,8 @@ inline constexpr std::size_t kTensorRankMax = 8;
 inline constexpr std::size_t kTensorNameBytesMax = 256;
 inline constexpr std::size_t kLayersMax = 1024;
 inline constexpr std::size_t kSafetensorsHeaderBytesMax = 4U << 20U;
+inline constexpr std::uint64_t kActivationElementsMax = 1ULL << 28U;  ///< of one layer, per example
+inline constexpr std::size_t kModelJsonBytesMax = 256U << 10U;  ///< architecture as JSON
 
 // Rounds.
 inline constexpr std::uint32_t kCohortMax = 100'000;
