@@ -1,0 +1,173 @@
+// Chooses a variant on first use and forwards every kernel to it.
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdio>
+#include <cstdlib>
+
+#include "chorus/kernels/kernels.hpp"
+#include "kernels/table.hpp"
+
+namespace chorus::kernels {
+namespace {
+
+// What this CPU and its operating system can run, from CPUID feature bits (never the model).
+#if defined(__x86_64__)
+bool has_avx2() noexcept {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") != 0;
+}
+bool has_avx512() noexcept {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+         __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512bw") != 0;
+}
+#endif
+bool always() noexcept {
+  return true;
+}
+
+struct Variant {
+  const Table* table;
+  bool (*runs_here)() noexcept;
+};
+
+// Best first.
+constexpr std::array kVariants {
+#if defined(__x86_64__)
+  Variant{&kAvx512Table, has_avx512}, Variant{&kAvx2Table, has_avx2},
+#elif defined(__aarch64__)
+  Variant{&kNeonTable, always},
+#endif
+      Variant{&kRefTable, always},
+};
+
+struct Available {
+  std::array<std::string_view, kVariants.size()> names;
+  std::array<const Table*, kVariants.size()> tables{};
+  std::size_t count = 0;
+};
+
+const Available& available() noexcept {
+  static const Available found = [] {
+    Available here;
+    for (const Variant& variant : kVariants) {
+      if (!variant.runs_here()) continue;
+      here.names[here.count] = variant.table->name;
+      here.tables[here.count] = variant.table;
+      ++here.count;
+    }
+    return here;
+  }();
+  return found;
+}
+
+const Table* find(std::string_view name) noexcept {
+  const Available& here = available();
+  for (std::size_t i = 0; i < here.count; ++i) {
+    if (here.names[i] == name) return here.tables[i];
+  }
+  return nullptr;
+}
+
+// Constant-initialised, so that kernels may run before or during static initialisation.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): the one choice of the process
+constinit std::atomic<const Table*> active{nullptr};
+
+[[gnu::noinline, gnu::cold]] const Table& choose_first() noexcept {
+  const Table* chosen = available().tables[0];
+  const char* wanted = std::getenv("CHORUS_ISA");
+  const bool named = wanted != nullptr && *wanted != '\0';
+  const Table* by_name = named ? find(wanted) : nullptr;
+  if (by_name != nullptr) chosen = by_name;
+  // Threads may arrive here together; all choose the same, one of them reports.
+  const Table* expected = nullptr;
+  if (!active.compare_exchange_strong(expected, chosen, std::memory_order_acq_rel)) {
+    return *expected;
+  }
+  if (named && by_name == nullptr) {
+    std::fprintf(stderr,
+                 "chorus: CHORUS_ISA=%s is not available in this build or on this CPU; using %s\n",
+                 wanted,
+                 chosen->name);
+  }
+  return *chosen;
+}
+
+const Table& table() noexcept {
+  const Table* chosen = active.load(std::memory_order_acquire);
+  return chosen != nullptr ? *chosen : choose_first();
+}
+
+void require(bool ok, const char* what) noexcept {
+  if (ok) return;
+  std::fprintf(stderr, "chorus: assertion failed: %s\n", what);
+  std::abort();
+}
+
+}  // namespace
+
+void fold_f32(std::span<const FoldInput> inputs, std::span<std::int64_t> acc) noexcept {
+  require(!inputs.empty() && inputs.size() <= kFoldInputsMax, "fold_f32: 1 to 8 inputs");
+  std::array<const float*, kFoldInputsMax> x{};
+  std::array<double, kFoldInputsMax> multipliers{};
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    x[k] = inputs[k].x;
+    multipliers[k] = inputs[k].multiplier;
+  }
+  table().fold_f32(x.data(), multipliers.data(), inputs.size(), acc.data(), acc.size());
+}
+
+void merge_i64(std::span<const std::int64_t> other, std::span<std::int64_t> acc) noexcept {
+  require(other.size() == acc.size(), "merge_i64: sizes differ");
+  table().merge_i64(other.data(), acc.data(), acc.size());
+}
+
+void lane_mean_f32(std::span<const std::int64_t> sum,
+                   double divisor,
+                   std::span<float> mean) noexcept {
+  require(sum.size() == mean.size(), "lane_mean_f32: sizes differ");
+  table().lane_mean_f32(sum.data(), divisor, mean.data(), mean.size());
+}
+
+void add_scaled_f32(std::span<const float> base,
+                    double alpha,
+                    std::span<const float> x,
+                    std::span<float> out) noexcept {
+  require(base.size() == out.size() && x.size() == out.size(), "add_scaled_f32: sizes differ");
+  table().add_scaled_f32(base.data(), alpha, x.data(), out.data(), out.size());
+}
+
+void subtract_f32(std::span<const float> y,
+                  std::span<const float> x,
+                  std::span<float> out) noexcept {
+  require(y.size() == out.size() && x.size() == out.size(), "subtract_f32: sizes differ");
+  table().subtract_f32(y.data(), x.data(), out.data(), out.size());
+}
+
+VectorStats stats_f32(std::span<const float> x) noexcept {
+  constexpr std::uint32_t kInfinityBits = 0x7F800000U;
+  const RawStats raw = table().stats_f32(x.data(), x.size());
+  if (raw.max_bits >= kInfinityBits) return {.finite = false};
+  return {.finite = true,
+          .max_abs = std::bit_cast<float>(raw.max_bits),
+          .sum_squares = raw.sum_squares};
+}
+
+std::string_view active_variant() noexcept {
+  return table().name;
+}
+
+bool select_variant(std::string_view name) noexcept {
+  const Table* wanted = find(name);
+  if (wanted == nullptr) return false;
+  active.store(wanted, std::memory_order_release);
+  return true;
+}
+
+std::span<const std::string_view> available_variants() noexcept {
+  const Available& here = available();
+  return std::span(here.names).first(here.count);
+}
+
+}  // namespace chorus::kernels

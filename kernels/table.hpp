@@ -1,0 +1,38 @@
+// What a variant provides: one table of plain functions. Only built-in types cross this border, so
+// that a source compiled for AVX-512 emits no inline function the linker could keep for everyone.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace chorus::kernels {
+
+/// VectorStats before the finiteness test. `max_bits` is the largest magnitude seen as an integer
+/// (IEEE magnitudes order like integers): below 0x7F800000 exactly if every element is finite.
+struct RawStats {
+  uint32_t max_bits;
+  double sum_squares;
+};
+
+/// One variant. The contracts are those of chorus/kernels/kernels.hpp; sizes are checked before.
+struct Table {
+  const char* name;
+  /// `count` inputs, 1..8: x[k] has n elements, multipliers[k] belongs to it.
+  void (*fold_f32)(
+      const float* const* x, const double* multipliers, size_t count, int64_t* acc, size_t n);
+  void (*merge_i64)(const int64_t* other, int64_t* acc, size_t n);
+  void (*lane_mean_f32)(const int64_t* sum, double divisor, float* mean, size_t n);
+  void (*add_scaled_f32)(const float* base, double alpha, const float* x, float* out, size_t n);
+  void (*subtract_f32)(const float* y, const float* x, float* out, size_t n);
+  RawStats (*stats_f32)(const float* x, size_t n);
+};
+
+extern const Table kRefTable;
+#if defined(__x86_64__)
+extern const Table kAvx2Table;
+extern const Table kAvx512Table;
+#elif defined(__aarch64__)
+extern const Table kNeonTable;
+#endif
+
+}  // namespace chorus::kernels
