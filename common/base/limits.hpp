@@ -18,6 +18,11 @@ inline constexpr std::size_t kNameBytesMax = 63;             ///< job, device, m
 inline constexpr std::size_t kDetailBytesMax = 512;          ///< text of an error sent to a peer
 inline constexpr std::size_t kJobFileBytesMax = 48U << 10U;  ///< job.toml as submitted
 inline constexpr std::size_t kPageRowsMax = 200;             ///< rows of one admin reply
+inline constexpr std::size_t kSoftwareBytesMax = 64;         ///< "chorus-agent 0.1.0"
+inline constexpr std::size_t kFeaturesMax = 64;              ///< vocabulary a device or plan names
+inline constexpr std::size_t kTokenBytesMax = 256;           ///< secret part of a join token
+inline constexpr std::size_t kCertificateBytesMax = 16U << 10U;  ///< certificate or request, DER
+inline constexpr auto kSpanMax = 366 * 24h;                  ///< longest time span in a message
 
 // Models.
 inline constexpr std::size_t kTensorsMax = 4096;
@@ -42,6 +47,11 @@ inline constexpr auto kChunkDeadline = 60s;  ///< one whole frame must arrive or
 inline constexpr auto kHeartbeat = 15s;      ///< a device pings at least this often
 inline constexpr auto kIdleDeadline = 60s;   ///< silence after which a session is closed
 inline constexpr std::size_t kInboxMax = 4096;  ///< events waiting for the round loop
+
+// Certificates and TLS.
+inline constexpr std::size_t kCsrBytesMax = 8U << 10U;         ///< certificate request of a device
+inline constexpr std::size_t kPeerChainBytesMax = 16U << 10U;  ///< certificates a TLS peer may send
+inline constexpr auto kRefusalLinger = 1s;  ///< a refused peer's time to read why
 
 // Devices.
 inline constexpr auto kReconnectFirst = 250ms;
