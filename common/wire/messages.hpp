@@ -1,11 +1,12 @@
-// The messages of chorus/1 as plain values. messages.cpp is the only source of this room that
-// knows protobuf. proto/chorus/v1/wire.proto holds the meaning of each.
+// The messages of chorus/1 as plain values. proto/chorus/v1/wire.proto holds the meaning of each;
+// no protobuf type leaves this room (convert.hpp is internal).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -141,7 +142,8 @@ struct Renew {
   std::vector<std::byte> csr;
   bool operator==(const Renew&) const = default;
 };
-/// chorus.v1.AdminRequest / AdminReply, serialised: opaque to everything but server/admin and admin/.
+/// chorus.v1.AdminRequest / AdminReply, serialised: opaque to everything but server/admin and
+/// admin/.
 struct AdminRequest {
   std::string bytes;
   bool operator==(const AdminRequest&) const = default;
@@ -151,9 +153,28 @@ struct AdminReply {
   bool operator==(const AdminReply&) const = default;
 };
 
-using Message = std::variant<Hello, Welcome, Ready, Work, ComeBack, Fetch, Chunk, Offer, Take, Refuse,
-                             Accepted, Decline, Cancel, Ping, Pong, Error, Goodbye, Enroll, Enrolled,
-                             Renew, AdminRequest, AdminReply>;
+using Message = std::variant<Hello,
+                             Welcome,
+                             Ready,
+                             Work,
+                             ComeBack,
+                             Fetch,
+                             Chunk,
+                             Offer,
+                             Take,
+                             Refuse,
+                             Accepted,
+                             Decline,
+                             Cancel,
+                             Ping,
+                             Pong,
+                             Error,
+                             Goodbye,
+                             Enroll,
+                             Enrolled,
+                             Renew,
+                             AdminRequest,
+                             AdminReply>;
 
 FrameKind kind_of(const Message& message) noexcept;
 /// "offer", for logs and errors.
@@ -164,8 +185,15 @@ std::string_view name_of(FrameKind kind) noexcept;
 Result<std::vector<std::byte>> encode(const Message& message, std::uint32_t body_bytes = 0);
 
 /// @errors malformed_message, naming message, field, value and what was expected: lengths of
-///         digests, names, enumerators, finite numbers, limits::kMetricsMax …
+///         digests, names, enumerators, finite numbers, limits::kMetricsMax …;
+///         unsupported_feature for a Work that asks for what this build does not know (a layer, a
+///         loss, an order, a budget unit, a plan, a required feature): see task_of_work()
 Result<Message> decode(FrameKind kind, std::span<const std::byte> bytes);
+
+/// The task of a Work message, also of one that decode() refused as unsupported_feature, so that
+/// the device can decline it by name.
+/// @errors malformed_message
+Result<TaskRef> task_of_work(std::span<const std::byte> bytes);
 
 /// [a-z0-9] then [a-z0-9._-], at most limits::kNameBytesMax. For jobs, devices and metrics.
 bool valid_name(std::string_view name) noexcept;
