@@ -36,6 +36,10 @@ class AlignedBuffer {
   static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= kBufferAlignment);
 
  public:
+  using value_type = T;
+  using iterator = T*;
+  using const_iterator = const T*;
+
   AlignedBuffer() = default;
 
   /// Throws std::bad_alloc like `new`; use create() where the size comes from outside.

@@ -147,8 +147,7 @@ Failure misfit(const ModelSpec& model,
                           expected));
 }
 
-// Places of a window along one side: floor((side + 2·padding − kernel) / stride) + 1; 0: does not
-// fit.
+// Places of a window along one side: floor((side + 2·padding − kernel) / stride) + 1; 0 if none.
 std::uint64_t windows(std::uint64_t side,
                       std::uint64_t kernel,
                       std::uint64_t stride,
