@@ -55,8 +55,8 @@ void subtract_f32(std::span<const float> y,
 
 /// What validation needs to know of a vector, from one pass.
 struct VectorStats {
-  bool finite = true;    ///< false if any element is NaN or infinite; then the rest is undefined
-  float max_abs = 0.0F;  ///< max |x[i]|, 0 for an empty span
+  bool finite = true;        ///< false if any element is NaN or infinite; then the rest is 0
+  float max_abs = 0.0F;      ///< max |x[i]|, 0 for an empty span
   double sum_squares = 0.0;  ///< Σ x[i]², see below
 };
 
