@@ -53,6 +53,12 @@ inline constexpr std::size_t kCsrBytesMax = 8U << 10U;         ///< certificate 
 inline constexpr std::size_t kPeerChainBytesMax = 16U << 10U;  ///< certificates a TLS peer may send
 inline constexpr auto kRefusalLinger = 1s;  ///< a refused peer's time to read why
 
+// Store.
+inline constexpr std::size_t kAuditRowsMax = 100'000;  ///< the newest are kept
+/// Journal records one upload may take: kUploadRecordsSlack, and one for each so many bytes of it.
+inline constexpr std::uint64_t kUploadRecordsSlack = 1024;
+inline constexpr std::uint64_t kUploadBytesPerRecordMin = 4096;
+
 // Devices.
 inline constexpr auto kReconnectFirst = 250ms;
 inline constexpr auto kReconnectMax = 30s;

@@ -27,10 +27,10 @@ struct JournalOptions {
 
 /// Sums already folded, and what must be known of the updates in them, so that their bodies can go.
 struct LaneCheckpoint {
-  std::vector<UpdateMeta> folded;         ///< every update contained in `sums`
-  std::int32_t scale = 0;                 ///< of the lane (server/update/lane.hpp)
-  std::int64_t denominator = 0;           ///< sum of the weights in `sums`
-  AlignedBuffer<std::int64_t> sums;       ///< i64[parameters]
+  std::vector<UpdateMeta> folded;    ///< every update contained in `sums`
+  std::int32_t scale = 0;            ///< of the lane (server/update/lane.hpp)
+  std::int64_t denominator = 0;      ///< sum of the weights in `sums`
+  AlignedBuffer<std::int64_t> sums;  ///< i64[parameters]
 };
 
 /// Reads the body of one stored update. Usable on any thread, also while others append; keeps the
@@ -50,7 +50,7 @@ class RoundJournal {
   /// What a fresh process finds.
   struct Recovered {
     std::optional<LaneCheckpoint> checkpoint;
-    std::vector<UpdateMeta> committed;  ///< not in the checkpoint; in commit order
+    std::vector<UpdateMeta> committed;          ///< not in the checkpoint; in commit order
     std::map<ClientId, std::uint64_t> partial;  ///< contiguous bytes of unfinished uploads
   };
 

@@ -36,7 +36,13 @@ struct TokenRow {
   TimePoint expires_at{};
 };
 
-enum class JobState : std::uint8_t { running = 1, paused = 2, finished = 3, stopped = 4, degraded = 5 };
+enum class JobState : std::uint8_t {
+  running = 1,
+  paused = 2,
+  finished = 3,
+  stopped = 4,
+  degraded = 5
+};
 
 struct JobRow {
   JobId job;
@@ -45,7 +51,7 @@ struct JobRow {
   std::string job_toml;  ///< as submitted
   Sha256 initial_version;
   Sha256 current_version;
-  RoundId last_round;    ///< the last closed round; 0: none yet
+  RoundId last_round;  ///< the last closed round; 0: none yet
   TimePoint created_at{};
 };
 
@@ -80,7 +86,7 @@ struct ReceiptRow {
   Examples examples;
   std::uint64_t bytes = 0;
   double seconds = 0.0;
-  std::string digest;   ///< hex
+  std::string digest;  ///< hex
 };
 
 struct VersionRow {
@@ -119,7 +125,8 @@ class Ledger {
   /// Behaviour: not_found when there is none of that name.
   virtual Result<DeviceRow> device(const ClientId& client) const = 0;
   /// Behaviour: names after `after` in order, at most `limit`.
-  virtual Result<std::vector<DeviceRow>> devices(const std::string& after, std::size_t limit) const = 0;
+  virtual Result<std::vector<DeviceRow>> devices(const std::string& after,
+                                                 std::size_t limit) const = 0;
   /// Behaviour: every revoked name (the daemon keeps them in memory).
   virtual Result<std::vector<ClientId>> revoked() const = 0;
   /// Behaviour: idempotent; not_found for unknown names.
@@ -162,12 +169,14 @@ class Ledger {
   virtual Result<std::vector<VersionRow>> versions(const JobId& job) const = 0;
   /// Behaviour: full hex digest or a unique prefix of at least 8 digits; not_found, or
   /// invalid_argument when the prefix is ambiguous or too short.
-  virtual Result<VersionRow> find_version(const JobId& job, const std::string& hex_prefix) const = 0;
+  virtual Result<VersionRow> find_version(const JobId& job,
+                                          const std::string& hex_prefix) const = 0;
 
   // -- audit --
   virtual Result<void> add_audit(const std::vector<AuditRow>& rows) = 0;
   virtual Result<std::vector<AuditRow>> audit(std::size_t last) const = 0;
-  virtual Result<std::vector<AuditRow>> audit_of(const std::string& who, std::size_t last) const = 0;
+  virtual Result<std::vector<AuditRow>> audit_of(const std::string& who,
+                                                 std::size_t last) const = 0;
 };
 
 /// Opens or creates the SQLite ledger (WAL, synchronous=FULL, STRICT tables) and migrates it.
