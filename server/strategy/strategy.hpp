@@ -1,0 +1,87 @@
+// What a federated strategy is: which lane it needs, what it tells devices, which updates it
+// counts and how much, and how sums become a new model. Pure: no I/O of its own, no clock.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "chorus/plan.hpp"
+#include "chorus/result.hpp"
+#include "common/base/types.hpp"
+#include "server/store/update_meta.hpp"
+#include "server/store/versions.hpp"
+#include "server/update/lane.hpp"
+
+namespace chorus::server {
+
+/// A value of job.toml's [strategy] table.
+using OptionValue = std::variant<bool, std::int64_t, double, std::string>;
+using StrategyOptions = std::map<std::string, OptionValue>;
+
+/// One option a strategy knows: the configuration reader checks kind and range, fills the default.
+struct OptionSpec {
+  std::string_view name;
+  OptionValue fallback;                       ///< default; its alternative is the option's kind
+  double at_least = 0.0;                      ///< for numbers
+  double at_most = 0.0;                       ///< for numbers
+  std::span<const std::string_view> choices;  ///< for strings; empty: any
+  std::string_view help;
+};
+
+/// What a strategy may know of the round it plans for.
+struct RoundContext {
+  JobId job;
+  RoundId round;
+  std::uint64_t seed = 0;  ///< the job's
+};
+
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+
+  /// Largest weight an update may get; with the job's value_max it fixes the lane's scale.
+  virtual std::uint64_t weight_max() const = 0;
+
+  /// Instructions for one device in one round.
+  virtual TrainPlan plan(const RoundContext& round, const ClientId& client) const = 0;
+
+  /// Whether and with what weight an offered update counts; called before its body is read.
+  /// @errors weight_out_of_range and others: the offer is refused with it
+  virtual Result<std::uint64_t> admit(const UpdateMeta& update) const = 0;
+
+  /// Turns the round's sums into the next model: reads `base` and the lane in tiles, appends every
+  /// parameter to `next` in order. @pre lane.denominator() > 0
+  virtual Result<void> finalise(const Lane& lane,
+                                const VersionReader& base,
+                                VersionWriter& next) const = 0;
+};
+
+/// What every strategy is made from.
+struct StrategySetup {
+  TrainPlan plan;                  ///< job.toml [train]
+  std::uint64_t examples_max = 0;  ///< job.toml [limits] examples_max
+  StrategyOptions options;         ///< complete and checked
+};
+
+struct StrategyEntry {
+  std::string_view name;
+  std::string_view summary;
+  std::span<const OptionSpec> options;
+  std::unique_ptr<Strategy> (*make)(const StrategySetup& setup);
+};
+
+/// Every strategy there is; the names of job.toml's [strategy] name. server/strategy/all.cpp.
+std::span<const StrategyEntry> all_strategies() noexcept;
+
+/// Null when there is none of that name.
+const StrategyEntry* find_strategy(std::string_view name) noexcept;
+
+/// The seed of a device's task: a function of (job seed, job, round, device).
+std::uint64_t task_seed(const RoundContext& round, const ClientId& client);
+
+}  // namespace chorus::server
