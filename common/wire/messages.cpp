@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include <google/protobuf/stubs/logging.h>
+
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/wire/convert.hpp"
@@ -90,6 +92,9 @@ template <class Proto>
 Result<Message> parse(FrameKind kind,
                       std::span<const std::byte> bytes,
                       Result<Message> (*convert)(const Proto&)) {
+  // Protobuf would write a line to standard error for text that is not UTF-8: a peer must not be
+  // able to fill our logs, and the caller says it better.
+  const google::protobuf::LogSilencer silence;
   Proto proto;
   if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return fail(errc::malformed_message,
@@ -244,6 +249,7 @@ Result<Message> decode(FrameKind kind, std::span<const std::byte> bytes) {
 }
 
 Result<TaskRef> task_of_work(std::span<const std::byte> bytes) {
+  const google::protobuf::LogSilencer silence;
   pb::Work proto;
   if (!proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return fail(errc::malformed_message, "work: not a protobuf message of this kind");

@@ -1,0 +1,177 @@
+// Work: what of a model and a plan is malformed, and what is merely newer than this build.
+#include <functional>
+#include <limits>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "chorus/v1/wire.pb.h"
+#include "common/base/limits.hpp"
+#include "common/wire/messages.hpp"
+#include "tests/support/messages.hpp"
+
+namespace chorus::wire {
+namespace {
+
+namespace pb = chorus::v1;
+using ::testing::HasSubstr;
+using Change = std::function<void(pb::Work&)>;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+std::string changed_work(const Change& change) {
+  const auto frame = encode(test::some_work()).value();
+  pb::Work proto;
+  EXPECT_TRUE(proto.ParseFromArray(frame.data() + kHeaderBytes,
+                                   static_cast<int>(frame.size() - kHeaderBytes)));
+  change(proto);
+  return proto.SerializeAsString();
+}
+
+Result<Message> decode_text(const std::string& bytes) {
+  return decode(FrameKind::work, std::as_bytes(std::span(bytes)));
+}
+
+void refuses(const std::string& words, const Change& change) {
+  const auto message = decode_text(changed_work(change));
+  ASSERT_FALSE(message) << "expected an error about " << words;
+  EXPECT_EQ(message.error().code, errc::malformed_message) << message.error().detail;
+  EXPECT_THAT(message.error().detail, HasSubstr(words));
+}
+
+void unsupported(const std::string& words, const Change& change) {
+  const std::string bytes = changed_work(change);
+  const auto message = decode_text(bytes);
+  ASSERT_FALSE(message) << "expected an error about " << words;
+  EXPECT_EQ(message.error().code, errc::unsupported_feature) << message.error().detail;
+  EXPECT_THAT(message.error().detail, HasSubstr(words));
+  // The device must be able to say which task it declines.
+  const auto task = task_of_work(std::as_bytes(std::span(bytes)));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(*task, test::some_task());
+}
+
+pb::TrainPlan& train(pb::Work& work) {
+  return *work.mutable_train();
+}
+
+TEST(WorkMessage, EveryBudgetSurvivesTheWire) {
+  for (const Budget budget : {Budget{Budget::Unit::epochs, 3.0},
+                              Budget{Budget::Unit::steps, 9007199254740992.0},
+                              Budget{Budget::Unit::examples, 1.0},
+                              Budget{Budget::Unit::seconds, 0.125}}) {
+    Work work = test::some_work();
+    std::get<TrainPlan>(work.plan).budget = budget;
+    const auto frame = encode(work).value();
+    EXPECT_EQ(decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes)).value(),
+              Message(work));
+  }
+}
+
+TEST(WorkMessage, EvaluateSurvivesTheWire) {
+  Work work = test::some_work();
+  work.task.kind = TaskKind::evaluate;
+  work.plan = EvaluatePlan{128};
+  const auto frame = encode(work).value();
+  EXPECT_EQ(decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes)).value(), Message(work));
+}
+
+TEST(WorkMessage, RefusesBadModelReferences) {
+  refuses("work.model.sha256: 0 bytes", [](auto& w) { w.clear_model(); });
+  refuses("work.model.sha256: 31",
+          [](auto& w) { w.mutable_model()->set_sha256(std::string(31, 's')); });
+  refuses("work.model.bytes: 0", [](auto& w) { w.mutable_model()->set_bytes(0); });
+  refuses("work.model.bytes",
+          [](auto& w) { w.mutable_model()->set_bytes(limits::kModelBytesMax + 1); });
+}
+
+TEST(WorkMessage, RefusesBadModels) {
+  refuses("0 dimensions", [](auto& w) { w.mutable_spec()->clear_input_shape(); });
+  refuses("9 dimensions", [](auto& w) {
+    auto* spec = w.mutable_spec();
+    while (spec->input_shape_size() <= static_cast<int>(limits::kTensorRankMax)) {
+      spec->add_input_shape(1);
+    }
+  });
+  refuses("0 layers", [](auto& w) { w.mutable_spec()->clear_layers(); });
+  refuses("1025 layers", [](auto& w) {
+    auto* spec = w.mutable_spec();
+    while (spec->layers_size() <= static_cast<int>(limits::kLayersMax)) {
+      spec->add_layers()->mutable_relu();
+    }
+  });
+  refuses("spec.layers.name: 0 bytes",
+          [](auto& w) { w.mutable_spec()->mutable_layers(0)->mutable_conv2d()->clear_name(); });
+  refuses("spec.layers.name: 257 bytes", [](auto& w) {
+    w.mutable_spec()->mutable_layers(4)->mutable_dense()->set_name(
+        std::string(limits::kTensorNameBytesMax + 1, 'n'));
+  });
+  refuses("spec.loss: missing", [](auto& w) { w.mutable_spec()->clear_loss(); });
+}
+
+TEST(WorkMessage, RefusesAPlanOfAnotherKind) {
+  refuses("an evaluate plan", [](auto& w) { w.mutable_evaluate()->set_batch_size(4); });
+  refuses("a train plan", [](auto& w) { w.mutable_task()->set_kind(pb::TaskRef::KIND_EVALUATE); });
+  refuses("evaluate.batch_size: 0", [](auto& w) {
+    w.mutable_task()->set_kind(pb::TaskRef::KIND_EVALUATE);
+    w.mutable_evaluate()->set_batch_size(0);
+  });
+}
+
+TEST(WorkMessage, RefusesBadBudgets) {
+  refuses("budget: missing", [](auto& w) { train(w).clear_budget(); });
+  for (const double bad : {0.0, -1.0, 1.5, kNan, kInf}) {
+    refuses("budget.epochs", [&](auto& w) { train(w).mutable_budget()->set_epochs(bad); });
+  }
+  for (const double bad : {0.0, -0.1, kNan, kInf}) {
+    refuses("budget.seconds", [&](auto& w) { train(w).mutable_budget()->set_seconds(bad); });
+  }
+  refuses("budget: 0", [](auto& w) { train(w).mutable_budget()->set_steps(0); });
+  refuses("budget", [](auto& w) { train(w).mutable_budget()->set_steps((1ULL << 53U) + 1); });
+  refuses("budget: 0", [](auto& w) { train(w).mutable_budget()->set_examples(0); });
+}
+
+TEST(WorkMessage, RefusesBadOptimisers) {
+  refuses("train.batch_size: 0", [](auto& w) { train(w).set_batch_size(0); });
+  refuses("train.sgd: missing", [](auto& w) { train(w).clear_sgd(); });
+  for (const double bad : {0.0, -0.1, kNan, kInf}) {
+    refuses("learning_rate", [&](auto& w) { train(w).mutable_sgd()->set_learning_rate(bad); });
+  }
+  for (const double bad : {1.0, -0.1, kNan, kInf}) {
+    refuses("momentum", [&](auto& w) { train(w).mutable_sgd()->set_momentum(bad); });
+  }
+  for (const double bad : {-0.1, kNan, kInf}) {
+    refuses("weight_decay", [&](auto& w) { train(w).mutable_sgd()->set_weight_decay(bad); });
+  }
+  refuses("train.order: missing", [](auto& w) { train(w).clear_order(); });
+}
+
+TEST(WorkMessage, WhatIsNewerIsUnsupportedNotMalformed) {
+  unsupported("layer 5", [](auto& w) { w.mutable_spec()->add_layers(); });
+  unsupported("work.spec.loss: number 9",
+              [](auto& w) { w.mutable_spec()->set_loss(static_cast<pb::Loss>(9)); });
+  unsupported("work.train.order: number 9",
+              [](auto& w) { train(w).set_order(static_cast<pb::Order>(9)); });
+  unsupported("'proximal'", [](auto& w) { train(w).add_required_features("proximal"); });
+  unsupported("budget", [](auto& w) { train(w).mutable_budget()->Clear(); });
+  unsupported("no plan of a kind", [](auto& w) { w.clear_train(); });
+}
+
+TEST(WorkMessage, ARequiredFeatureIsNamedBeforeOddFieldsAreJudged) {
+  unsupported("'adaptive'", [](auto& w) {
+    train(w).clear_budget();
+    train(w).clear_sgd();
+    train(w).add_required_features("adaptive");
+  });
+}
+
+TEST(WorkMessage, TheTaskOfGarbageIsAnError) {
+  const std::string garbage = "\xff\xff";
+  EXPECT_FALSE(task_of_work(std::as_bytes(std::span(garbage))));
+  EXPECT_FALSE(task_of_work({}));
+}
+
+}  // namespace
+}  // namespace chorus::wire
