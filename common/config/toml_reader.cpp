@@ -112,6 +112,7 @@ struct detail::TomlState {
   std::filesystem::path folder;
   toml::table root;
   std::map<const toml::table*, Visited> visited;
+  std::map<std::string, std::set<std::string, std::less<>>> absent;  ///< asked of absent tables
   std::vector<Problem> problems;
 
   void note(toml::source_position at, std::string text) {
@@ -140,17 +141,25 @@ void note_value(detail::TomlState& state,
   state.note(node.source().begin, fmt::format("{} = {}: expected {}", name, shown(node), expected));
 }
 
+// The table, other than `here`, in which a key is known; empty: none.
+std::string home_of(const detail::TomlState& state, const void* here, std::string_view key) {
+  for (const auto& [table, visited] : state.visited) {
+    if (table != here && !visited.name.empty() && visited.asked.contains(key)) return visited.name;
+  }
+  for (const auto& [name, asked] : state.absent) {
+    if (asked.contains(key)) return name;
+  }
+  return "";
+}
+
 // A key in the wrong table is as common as a mistyped one: say where it belongs.
 std::string unknown_text(const detail::TomlState& state,
                          const void* here,
                          std::string_view key,
                          std::span<const std::string_view> known) {
   if (const auto hint = did_you_mean(key, known); !hint.empty()) return "unknown key" + hint;
-  for (const auto& [table, visited] : state.visited) {
-    if (table != here && !visited.name.empty() && visited.asked.contains(key)) {
-      return fmt::format("unknown key here; '{}' belongs in [{}]", key, visited.name);
-    }
-  }
+  const auto home = home_of(state, here, key);
+  if (!home.empty()) return fmt::format("unknown key here; '{}' belongs in [{}]", key, home);
   std::string names;
   for (const auto word : known) names += (names.empty() ? "" : ", ") + std::string(word);
   return names.empty() ? "unknown key" : "unknown key; known here: " + names;
@@ -161,7 +170,10 @@ std::string unknown_text(const detail::TomlState& state,
 // ---- TomlTable ----
 
 const void* TomlTable::find(std::string_view key) const {
-  if (table_ == nullptr) return nullptr;
+  if (table_ == nullptr) {
+    state_->absent[name_].emplace(key);
+    return nullptr;
+  }
   state_->visited[as_table(table_)].asked.emplace(key);
   return as_table(table_)->get(key);
 }

@@ -1,0 +1,208 @@
+#include "server/config/job_config.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+#include "common/base/limits.hpp"
+#include "common/base/try.hpp"
+#include "common/config/toml_reader.hpp"
+#include "server/config/job_model.hpp"
+#include "server/config/names.hpp"
+#include "server/config/strategy_options.hpp"
+#include "server/update/lane.hpp"
+
+namespace chorus::server {
+namespace {
+
+using config::DurationRule;
+using config::NumberRule;
+using config::TomlReader;
+using config::TomlTable;
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kRoundsMax = 10'000'000;
+constexpr double kOverSelectMax = 10.0;
+constexpr DurationRule kDeadlineRule{0s, 24h * 30};
+
+void read_job_table(const TomlTable& table, JobConfig& into) {
+  if (table.require("name", "a name of a-z, 0-9 and '-' such as \"digits\"")) {
+    table.text("name",
+               into.round.job.value,
+               {limits::kNameBytesMax, valid_job_name, "a name of a-z, 0-9 and '-'"});
+  }
+  table.text("description", into.description, {1000, nullptr, "text in quotes"});
+  into.round.seed = 1;
+  table.whole("seed", into.round.seed);
+  into.round.rounds = 100;
+  table.whole("rounds", into.round.rounds, {1, kRoundsMax});
+}
+
+// The budget is one of four keys: it is an error to write two of them.
+void read_budget(const TomlTable& table, Budget& into) {
+  struct Unit {
+    std::string_view key;
+    Budget::Unit unit;
+  };
+  constexpr Unit kUnits[] = {{"epochs", Budget::Unit::epochs},
+                             {"steps", Budget::Unit::steps},
+                             {"examples", Budget::Unit::examples}};
+  std::string_view written;
+  const auto claim = [&](std::string_view key) {
+    if (!written.empty()) {
+      table.problem(key,
+                    fmt::format("'{}' is given already; expected one of epochs, steps, "
+                                "examples or seconds",
+                                written));
+    }
+    written = key;
+  };
+  for (const auto& [key, unit] : kUnits) {
+    if (!table.has(key)) continue;
+    claim(key);
+    std::uint64_t amount = 1;
+    table.whole(key, amount, {1, 1'000'000'000});
+    into = {unit, static_cast<double>(amount)};
+  }
+  if (table.has("seconds")) {
+    claim("seconds");
+    into = {Budget::Unit::seconds, 1.0};
+    table.number("seconds", into.amount, {.min = 0, .max = 86'400, .min_excluded = true});
+  }
+}
+
+void read_train(const TomlTable& table, TrainPlan& into) {
+  read_budget(table, into.budget);
+  table.whole("batch_size", into.batch_size, {1, 65'536});
+  table.number(
+      "learning_rate", into.optimiser.learning_rate, {.min = 0, .max = 1000, .min_excluded = true});
+  table.number("momentum", into.optimiser.momentum, {.min = 0, .max = 1, .max_excluded = true});
+  table.number("weight_decay", into.optimiser.weight_decay, {.min = 0, .max = 1});
+  table.choice("order", into.order, {{"natural", Order::natural}, {"shuffled", Order::shuffled}});
+}
+
+// RoundMachine invites as many: keep the two in step.
+std::uint32_t invited(const Pace& pace) {
+  return static_cast<std::uint32_t>(std::ceil(static_cast<double>(pace.cohort) * pace.over_select));
+}
+
+void check_pace(const TomlTable& table, const Pace& pace) {
+  const auto asked = invited(pace);
+  if (asked > limits::kCohortMax) {
+    table.problem("over_select",
+                  fmt::format("cohort × over_select invites {} devices; expected at "
+                              "most {}",
+                              asked,
+                              limits::kCohortMax));
+  }
+  if (pace.goal > asked) {
+    table.problem("goal",
+                  fmt::format("expected at most {}, the devices invited (cohort × "
+                              "over_select)",
+                              asked));
+  }
+  if (pace.min_reports > pace.goal) {
+    table.problem("min_reports", fmt::format("expected at most {}, the goal", pace.goal));
+  }
+}
+
+void read_pace(const TomlTable& table, Pace& into) {
+  into = {10, 1.0, 0, 0, 10min, 30s, 1min};
+  table.whole("cohort", into.cohort, {1, limits::kCohortMax});
+  table.number("over_select", into.over_select, {.min = 1, .max = kOverSelectMax});
+  into.goal = into.cohort;
+  table.whole("goal", into.goal, {1, limits::kCohortMax});
+  into.min_reports = (into.goal + 1) / 2;
+  table.whole("min_reports", into.min_reports, {1, limits::kCohortMax});
+  table.duration("deadline", into.deadline, kDeadlineRule);
+  table.duration("grace", into.grace, kDeadlineRule);
+  table.duration("selection_deadline", into.selection_deadline, kDeadlineRule);
+  check_pace(table, into);
+}
+
+void read_limits(const TomlTable& table, UpdateLimits& into) {
+  table.whole("examples_max", into.examples_max, {1, limits::kExamplesMax});
+  table.number("value_max", into.value_max, {.min = 0, .max = 1e9, .min_excluded = true});
+}
+
+void read_evaluation(const TomlTable& table, JobConfig& into) {
+  auto& pace = into.round.evaluation;
+  table.number("fraction", pace.fraction, {.min = 0, .max = 1});
+  table.whole("every", pace.every, {1, kRoundsMax});
+  table.duration("deadline", pace.deadline, {100ms, 24h});
+  table.whole("batch_size", into.evaluate.batch_size, {1, 65'536});
+}
+
+void read_stop(const TomlTable& table, RoundConfig& into) {
+  if (!table.present()) return;
+  Target target;
+  const bool named =
+      table.require("metric", "the evaluation's metric to watch such as \"accuracy\"");
+  const bool bounded = table.require("at_least", "the value at which the job ends");
+  if (named) {
+    table.text("metric",
+               target.metric,
+               {limits::kNameBytesMax, valid_label, "a metric's name such as \"accuracy\""});
+  }
+  if (bounded) table.number("at_least", target.at_least);
+  if (into.evaluation.fraction <= 0.0) {
+    table.problem("metric",
+                  "[evaluation] fraction is 0, so nothing is ever measured; expected a "
+                  "fraction above 0");
+  }
+  into.target = std::move(target);
+}
+
+void read_selection(const TomlTable& table, std::span<const SelectionEntry> all, JobConfig& into) {
+  std::vector<std::string_view> names;
+  for (const auto& entry : all) names.push_back(entry.name);
+  std::size_t index = 0;
+  if (table.word("name", index, names)) into.selection = names[index];
+}
+
+// The sums must have room for the largest update of every invited device, with digits to spare.
+void check_sums(const TomlTable& limits_table, const StrategyEntry& entry, const JobConfig& job) {
+  const auto strategy = entry.make({job.train, job.limits.examples_max, job.strategy_options});
+  const LaneBounds bounds{invited(job.round.pace), strategy->weight_max(), job.limits.value_max};
+  if (auto scale = lane_scale(bounds); !scale) {
+    limits_table.problem(
+        "examples_max",
+        fmt::format("{} devices × weight {} × value_max {} leave no room for exact "
+                    "sums; lower examples_max or value_max",
+                    bounds.contributions_max,
+                    bounds.weight_max,
+                    bounds.value_max));
+  }
+}
+
+}  // namespace
+
+Result<JobConfig> parse_job(std::string_view text,
+                            const std::string& file_name,
+                            const JobVocabulary& vocabulary) {
+  if (text.size() > limits::kJobFileBytesMax) {
+    return fail(errc::frame_too_large,
+                fmt::format("{} has {} bytes; a job may have at most {}",
+                            file_name,
+                            text.size(),
+                            limits::kJobFileBytesMax));
+  }
+  CHORUS_TRY(auto file, TomlReader::parse(text, file_name));
+  JobConfig job;
+  const auto root = file.root();
+  read_job_table(root.table("job"), job);
+  read_model(root.table("model"), job.model);
+  read_train(root.table("train"), job.train);
+  read_pace(root.table("pace"), job.round.pace);
+  const auto limits_table = root.table("limits");
+  read_limits(limits_table, job.limits);
+  read_evaluation(root.table("evaluation"), job);
+  read_stop(root.table("stop"), job.round);
+  read_selection(root.table("selection"), vocabulary.selections, job);
+  const auto* entry = read_strategy(root.table("strategy"), vocabulary.strategies, job);
+  if (file.ok() && entry != nullptr) check_sums(limits_table, *entry, job);
+  CHORUS_OK(file.finish());
+  return job;
+}
+
+}  // namespace chorus::server

@@ -1,0 +1,307 @@
+#include "server/config/job_config.hpp"
+
+#include <gtest/gtest.h>
+
+#include "common/base/limits.hpp"
+#include "server/config/templates.hpp"
+
+namespace chorus::server {
+namespace {
+
+using namespace std::chrono_literals;
+
+JobVocabulary vocabulary() {
+  return {all_strategies(), all_selections()};
+}
+
+constexpr const char* kModel = R"([model]
+input_shape = [4]
+[[model.layers]]
+type = "dense"
+units = 2
+)";
+
+std::string with_model(const std::string& rest) {
+  return std::string(kModel) + "[job]\nname = \"j\"\n" + rest;
+}
+
+JobConfig parsed(const std::string& text) {
+  auto job = parse_job(text, "job.toml", vocabulary());
+  EXPECT_TRUE(job) << job.error().detail;
+  return std::move(job).value();
+}
+
+std::string problems(const std::string& text) {
+  const auto job = parse_job(text, "job.toml", vocabulary());
+  if (job) return "";
+  EXPECT_EQ(job.error().code, errc::malformed_file);
+  return job.error().detail;
+}
+
+TEST(JobConfig, TheShortestFileGivesTheDefaults) {
+  const auto job = parsed(with_model(""));
+  EXPECT_EQ(job.round.job.value, "j");
+  EXPECT_EQ(job.round.seed, 1U);
+  EXPECT_EQ(job.round.rounds, 100U);
+  EXPECT_EQ(job.round.pace.cohort, 10U);
+  EXPECT_EQ(job.round.pace.goal, 10U);
+  EXPECT_EQ(job.round.pace.min_reports, 5U);
+  EXPECT_EQ(job.round.pace.deadline, Duration(10min));
+  EXPECT_EQ(job.round.pace.grace, Duration(30s));
+  EXPECT_EQ(job.round.pace.selection_deadline, Duration(1min));
+  EXPECT_EQ(job.train,
+            (TrainPlan{{Budget::Unit::epochs, 1.0}, 32, {0.01, 0, 0}, Order::shuffled, 0}));
+  EXPECT_EQ(job.evaluate.batch_size, 256U);
+  EXPECT_EQ(job.round.evaluation.fraction, 1.0);
+  EXPECT_EQ(job.round.evaluation.every, 1U);
+  EXPECT_EQ(job.round.evaluation.deadline, Duration(60s));
+  EXPECT_FALSE(job.round.target);
+  EXPECT_EQ(job.limits, UpdateLimits{});
+  EXPECT_EQ(job.strategy, "fedavg");
+  EXPECT_EQ(job.selection, "uniform");
+  EXPECT_EQ(std::get<double>(job.strategy_options.at("server_learning_rate")), 1.0);
+  EXPECT_EQ(std::get<std::string>(job.strategy_options.at("weighting")), "examples");
+}
+
+TEST(JobConfig, TheDigitsJobIsReadyToSubmit) {
+  const auto job = parsed(digits_job_toml());
+  EXPECT_EQ(job.round.job.value, "digits");
+  EXPECT_EQ(job.round.rounds, 20U);
+  EXPECT_EQ(job.round.pace.goal, job.round.pace.cohort);
+  EXPECT_EQ(job.round.pace.over_select, 1.0);
+  EXPECT_EQ(job.model.layers.size(), 10U);
+  EXPECT_EQ(layout_of(job.model)->parameters, 160U + 4640U + 8256U + 650U);
+  EXPECT_EQ(job.train.budget, (Budget{Budget::Unit::epochs, 3.0}));
+}
+
+TEST(JobConfig, ReadsEveryKey) {
+  const auto job = parsed(R"(
+[job]
+name = "two-layer"
+description = "words"
+seed = 9
+rounds = 7
+[model]
+input_shape = [3, 8, 8]
+loss = "softmax_cross_entropy"
+[[model.layers]]
+type = "conv2d"
+name = "first"
+channels = 4
+kernel = 5
+stride = 2
+padding = 2
+[[model.layers]]
+type = "relu"
+[[model.layers]]
+type = "max_pool2d"
+kernel = 2
+stride = 1
+[[model.layers]]
+type = "flatten"
+[[model.layers]]
+type = "dense"
+name = "last"
+units = 10
+[strategy]
+name = "fedavg"
+server_learning_rate = 2
+weighting = "uniform"
+[train]
+steps = 50
+batch_size = 8
+learning_rate = 0.1
+momentum = 0.5
+weight_decay = 0.001
+order = "natural"
+[pace]
+cohort = 100
+over_select = 1.3
+goal = 110
+min_reports = 60
+deadline = "1h"
+grace = "0s"
+selection_deadline = "30s"
+[limits]
+examples_max = 500
+value_max = 2.5
+[evaluation]
+fraction = 0.25
+every = 5
+deadline = "20s"
+batch_size = 64
+[selection]
+name = "uniform"
+[stop]
+metric = "accuracy"
+at_least = 0.98
+)");
+  const std::vector<Layer> layers{
+      Conv2d{"first", 4, 5, 2, 2}, Relu{}, MaxPool2d{2, 1}, Flatten{}, Dense{"last", 10}};
+  EXPECT_EQ(job.model.layers, layers);
+  EXPECT_EQ(job.description, "words");
+  EXPECT_EQ(job.round.seed, 9U);
+  EXPECT_EQ(job.train,
+            (TrainPlan{{Budget::Unit::steps, 50.0}, 8, {0.1, 0.5, 0.001}, Order::natural, 0}));
+  EXPECT_EQ(job.round.pace.goal, 110U);
+  EXPECT_EQ(job.round.pace.min_reports, 60U);
+  EXPECT_EQ(job.round.pace.deadline, Duration(1h));
+  EXPECT_EQ(job.limits, (UpdateLimits{500, 2.5}));
+  EXPECT_EQ(job.round.evaluation.every, 5U);
+  EXPECT_EQ(job.evaluate.batch_size, 64U);
+  ASSERT_TRUE(job.round.target);
+  EXPECT_EQ(job.round.target->metric, "accuracy");
+  EXPECT_EQ(job.round.target->at_least, 0.98);
+  EXPECT_EQ(std::get<double>(job.strategy_options.at("server_learning_rate")), 2.0);
+  EXPECT_EQ(std::get<std::string>(job.strategy_options.at("weighting")), "uniform");
+}
+
+TEST(JobConfig, EveryBudgetHasItsKey) {
+  EXPECT_EQ(parsed(with_model("[train]\nexamples = 3")).train.budget,
+            (Budget{Budget::Unit::examples, 3.0}));
+  EXPECT_EQ(parsed(with_model("[train]\nseconds = 0.5")).train.budget,
+            (Budget{Budget::Unit::seconds, 0.5}));
+}
+
+TEST(JobConfig, SaysWhatIsWrong) {
+  // After the model and [job] the rest begins in line 8.
+  const std::pair<const char*, const char*> cases[] = {
+      {"seed = -1", "job.toml:8:8: job.seed = -1: expected a whole number of at least 0"},
+      {"rounds = 0", "job.toml:8:10: job.rounds = 0: expected a whole number from 1 to 10000000"},
+      {"[train]\nepochs = 0",
+       "job.toml:9:10: train.epochs = 0: expected a whole number from 1 to 1000000000"},
+      {"[train]\nepochs = 1\nsteps = 5",
+       "job.toml:10:9: train.steps = 5: 'epochs' is given already; expected one of epochs, steps, "
+       "examples or seconds"},
+      {"[train]\nlearning_rate = 0.0",
+       "job.toml:9:17: train.learning_rate = 0.0: expected a number in (0, 1000]"},
+      {"[train]\nmomentum = 1.0",
+       "job.toml:9:12: train.momentum = 1.0: expected a number in [0, 1)"},
+      {"[train]\norder = \"random\"",
+       "job.toml:9:9: train.order = \"random\": expected one of \"natural\", \"shuffled\""},
+      {"[train]\nbatchsize = 3",
+       "job.toml:9:1: train.batchsize: unknown key; did you mean 'batch_size'?"},
+      {"[pace]\ncohort = 100001",
+       "job.toml:9:10: pace.cohort = 100001: expected a whole number from 1 to 100000"},
+      {"[pace]\ncohort = 60000\nover_select = 2.0",
+       "job.toml:10:15: pace.over_select = 2.0: cohort × over_select invites 120000 devices; "
+       "expected "
+       "at most 100000"},
+      {"[pace]\ncohort = 10\nover_select = 1.25\ngoal = 14",
+       "job.toml:11:8: pace.goal = 14: expected at most 13, the devices invited (cohort × "
+       "over_select)"},
+      {"[pace]\ngoal = 8\nmin_reports = 9",
+       "job.toml:10:15: pace.min_reports = 9: expected at most 8, the goal"},
+      {"[pace]\ndeadline = 30",
+       "job.toml:9:12: pace.deadline = 30: expected a duration such as \"30s\", \"5m\" or "
+       "\"250ms\""},
+      {"[limits]\nvalue_max = 0",
+       "job.toml:9:13: limits.value_max = 0: expected a number in (0, 1000000000]"},
+      {"[pace]\ncohort = 100000\n[limits]\nexamples_max = 4294967296\nvalue_max = 1e6",
+       "job.toml:11:16: limits.examples_max = 4294967296: 100000 devices × weight 4294967296 × "
+       "value_max 1000000 leave no room for exact sums; lower examples_max or value_max"},
+      {"[evaluation]\nfraction = 1.5",
+       "job.toml:9:12: evaluation.fraction = 1.5: expected a number in [0, 1]"},
+      {"[selection]\nname = \"unifrom\"",
+       "job.toml:9:8: selection.name = \"unifrom\": expected \"uniform\"; did you mean 'uniform'?"},
+      {"[stop]\nmetric = \"accuracy\"",
+       "job.toml:8:1: stop.at_least is missing: expected the value at which the job ends"},
+      {"[stop]\nmetric = \"accuracy\"\nat_least = 0.9\n[evaluation]\nfraction = 0",
+       "job.toml:9:10: stop.metric = \"accuracy\": [evaluation] fraction is 0, so nothing is ever "
+       "measured; expected a fraction above 0"},
+      {"[strategy]\nname = \"fedavgg\"\nanything = 1",
+       "job.toml:9:8: strategy.name = \"fedavgg\": expected \"fedavg\"; did you mean 'fedavg'?"},
+      {"[strategy]\nserver_lr = 1.0",
+       "job.toml:9:1: strategy.server_lr: unknown key; known here: server_learning_rate, "
+       "weighting"},
+      {"[strategy]\nwieghting = \"uniform\"",
+       "job.toml:9:1: strategy.wieghting: unknown key; did you mean 'weighting'?"},
+      {"[strategy]\nserver_learning_rate = \"fast\"",
+       "job.toml:9:24: strategy.server_learning_rate = \"fast\": expected a number from 1e-06 to "
+       "10"},
+      {"[strategy]\nserver_learning_rate = 10.5",
+       "job.toml:9:24: strategy.server_learning_rate = 10.5: expected a number from 1e-06 to 10"},
+      {"[strategy]\nweighting = \"uniforn\"",
+       "job.toml:9:13: strategy.weighting = \"uniforn\": expected one of \"examples\", "
+       "\"uniform\"; "
+       "did you mean 'uniform'?"},
+      {"[strategy]\nweighting = 1",
+       "job.toml:9:13: strategy.weighting = 1: expected one of \"examples\", \"uniform\""},
+      {"[codec]\nname = \"none\"",
+       "job.toml:8:2: codec: unknown key; known here: evaluation, job, limits, model, pace, "
+       "selection, "
+       "stop, strategy, train"},
+  };
+  for (const auto& [text, expected] : cases)
+    EXPECT_EQ(problems(with_model(text)), expected) << text;
+}
+
+TEST(JobConfig, SaysWhatIsWrongWithTheModel) {
+  const std::string job = "[job]\nname = \"j\"\n[model]\ninput_shape = [4]\n";
+  const std::pair<std::string, const char*> cases[] = {
+      {"[job]\nname = \"j\"",
+       "job.toml:1:1: model.input_shape is missing: expected one example's shape such as [1, 8, "
+       "8]\n"
+       "job.toml:1:1: model.layers is missing: expected one or more [[model.layers]]"},
+      {job, "job.toml:3:1: model.layers is missing: expected one or more [[model.layers]]"},
+      {job + "layers = 3",
+       "job.toml:5:10: model.layers = 3: expected tables, each written "
+       "[[model.layers]]"},
+      {job + "[[model.layers]]\nunits = 3",
+       "job.toml:5:1: model.layers[0].type is missing: expected a layer such as \"dense\" or "
+       "\"conv2d\""},
+      {job + "[[model.layers]]\ntype = \"dens\"\nunits = 3",
+       "job.toml:6:8: model.layers[0].type = \"dens\": expected one of \"dense\", \"conv2d\", "
+       "\"max_pool2d\", \"relu\", \"flatten\"; did you mean 'dense'?"},
+      {job + "[[model.layers]]\ntype = \"dense\"\n",
+       "job.toml:5:1: model.layers[0].units is missing: expected the number of outputs"},
+      {job + "[[model.layers]]\ntype = \"dense\"\nunits = 3\nkernel = 3",
+       "job.toml:8:1: model.layers.kernel: unknown key; known here: name, type, units"},
+      {job + "[[model.layers]]\ntype = \"dense\"\nname = \"a b\"\nunits = 3",
+       "job.toml:7:8: model.layers[0].name = \"a b\": expected a name of A-Z, a-z, 0-9, '.', '_' "
+       "or "
+       "'-'"},
+  };
+  for (const auto& [text, expected] : cases) {
+    const auto said = problems(text);
+    EXPECT_EQ(said.substr(0, std::string(expected).size()), expected) << text;
+  }
+}
+
+TEST(JobConfig, LayersThatDoNotFitAreRefused) {
+  const auto said = problems(
+      "[job]\nname = \"j\"\n[model]\ninput_shape = [4]\n[[model.layers]]\ntype = \"conv2d\"\n"
+      "channels = 2\n");
+  EXPECT_EQ(said.rfind("job.toml:5:1: model.layers = an array of tables: ", 0), 0U) << said;
+  EXPECT_NE(said.find("conv2d"), std::string::npos) << said;
+}
+
+TEST(JobConfig, NamesOfJobsAreSmall) {
+  for (const std::string name : {"", "A", "a_b", "-a", "a-", "a.b", "a b", "ä"}) {
+    EXPECT_NE(problems(std::string(kModel) + "[job]\nname = \"" + name + "\"\n"), "") << name;
+  }
+  const std::string longest(limits::kNameBytesMax, 'a');
+  EXPECT_EQ(problems(std::string(kModel) + "[job]\nname = \"" + longest + "\"\n"), "");
+  EXPECT_NE(problems(std::string(kModel) + "[job]\nname = \"" + longest + "a\"\n"), "");
+  EXPECT_EQ(problems(kModel),
+            "job.toml:1:1: job.name is missing: expected a name of a-z, 0-9 and '-' such as "
+            "\"digits\"");
+}
+
+TEST(JobConfig, TheTextHasALimit) {
+  auto text = with_model("");
+  text += "#" + std::string(limits::kJobFileBytesMax - text.size() - 1, 'x');
+  ASSERT_EQ(text.size(), limits::kJobFileBytesMax);
+  EXPECT_TRUE(parse_job(text, "job.toml", vocabulary()));
+  const auto beyond = parse_job(text + "x", "job.toml", vocabulary());
+  ASSERT_FALSE(beyond);
+  EXPECT_EQ(beyond.error().code, errc::frame_too_large);
+}
+
+TEST(JobConfig, TheLargestCohortIsAllowed) {
+  const auto job = parsed(with_model("[pace]\ncohort = 100000\n[limits]\nexamples_max = 1000\n"));
+  EXPECT_EQ(job.round.pace.cohort, limits::kCohortMax);
+}
+
+}  // namespace
+}  // namespace chorus::server
