@@ -46,7 +46,8 @@ inline constexpr auto kHelloDeadline = 10s;
 inline constexpr auto kChunkDeadline = 60s;  ///< one whole frame must arrive or leave within this
 inline constexpr auto kHeartbeat = 15s;      ///< a device pings at least this often
 inline constexpr auto kIdleDeadline = 60s;   ///< silence after which a session is closed
-inline constexpr std::size_t kInboxMax = 4096;  ///< events waiting for the round loop
+inline constexpr std::size_t kOutboxMax = 16;  ///< messages waiting for one slow peer
+inline constexpr std::size_t kAuditPendingMax = 1000;  ///< audit entries waiting for the store
 
 // Certificates and TLS.
 inline constexpr std::size_t kCsrBytesMax = 8U << 10U;         ///< certificate request of a device

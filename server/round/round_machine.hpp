@@ -65,6 +65,7 @@ class RoundMachine {
   const RoundConfig& config() const noexcept { return config_; }
   const std::map<ClientId, Member>& members() const noexcept { return members_; }
   std::size_t ready_count() const noexcept { return ready_.size(); }
+  bool pausing() const noexcept { return pause_requested_; }
   std::uint32_t invited() const noexcept;
   std::uint64_t count(MemberState state) const noexcept;
   TimePoint opened_at() const noexcept { return opened_at_; }

@@ -1,0 +1,158 @@
+// Drives the round machine of one job: performs its actions with stores, lanes and sessions, and
+// tells it what happened. Everything here runs on the control executor; work that blocks hops to
+// the store thread or the compute pool and comes back.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "chorus/result.hpp"
+#include "common/wire/messages.hpp"
+#include "server/config/job_config.hpp"
+#include "server/driver/context.hpp"
+#include "server/driver/session_link.hpp"
+#include "server/round/round_machine.hpp"
+#include "server/strategy/strategy.hpp"
+
+namespace chorus::server {
+
+/// How a job finds connected devices; implemented by the board.
+class DeviceDirectory {
+ public:
+  virtual ~DeviceDirectory() = default;
+  /// Null when the device is not connected.
+  virtual std::shared_ptr<SessionLink> link_of(const ClientId& client) = 0;
+  /// The job has given the device a task: other jobs must not.
+  virtual void took(const ClientId& client, const JobId& job) = 0;
+};
+
+/// The answer to an offer.
+struct OfferDecision {
+  enum class Kind : std::uint8_t { take, refuse, accepted, wait };
+  Kind kind = Kind::wait;
+  std::shared_ptr<const UploadTarget> target;  ///< take
+  wire::Refuse refuse;                         ///< refuse
+};
+
+class JobRunner : public std::enable_shared_from_this<JobRunner> {
+ public:
+  /// @pre the job's configuration was checked; `row` is its state in the ledger
+  JobRunner(Context& context, DeviceDirectory& devices, JobConfig config, JobRow row);
+
+  /// Reads ledger and journal and takes up where a former process stopped.
+  boost::asio::awaitable<Result<void>> restore();
+
+  // -- devices; see RoundMachine --
+  void device_ready(const ClientId& client);
+  void device_left(const ClientId& client);
+  OfferDecision offer(const ClientId& client, const wire::Offer& offer);
+  void upload_complete(const ClientId& client, RoundId round);
+  /// `rejected`: the body was at fault.
+  void upload_failed(const ClientId& client, RoundId round, bool rejected, const Failure& why);
+  void declined(const ClientId& client, const wire::Decline& decline);
+
+  // -- administrators --
+  /// @errors wrong_state, saying what the job's state allows
+  Result<void> control(JobVerb verb);
+  /// Waits until revision() differs from `known`, at most `wait`.
+  boost::asio::awaitable<void> changed(std::uint64_t known, Duration wait);
+
+  const JobConfig& config() const noexcept { return config_; }
+  const JobRow& row() const noexcept { return row_; }
+  const RoundMachine& machine() const noexcept { return machine_; }
+  std::uint64_t revision() const noexcept { return revision_; }
+  std::uint64_t parameters() const noexcept { return parameters_; }
+  /// The round in progress as a row; empty between rounds.
+  std::optional<RoundRow> current() const;
+  std::vector<ReceiptRow> current_receipts() const;
+  /// Nothing of this job is on its way to a disk.
+  bool idle() const noexcept { return in_flight_ == 0; }
+
+ private:
+  /// What belongs to one open round; kept alive by whatever still works on it.
+  struct Work {
+    RoundId round;
+    std::shared_ptr<RoundJournal> journal;
+    std::shared_ptr<RoundTraffic> traffic;
+    std::optional<Lane> lane;
+    std::map<ClientId, UpdateMeta> metas;       ///< offered; see the machine for their state
+    std::map<ClientId, std::uint64_t> weights;  ///< of admitted offers
+    std::map<ClientId, std::string> reasons;    ///< why rejected, declined or discarded
+    std::vector<UpdateMeta> folded;             ///< in the lane
+    std::vector<ClientId> cohort;
+    TimePoint opened_at{};
+  };
+
+  void feed(const Event& event);
+  void perform(const Action& action);
+  void perform(const OpenRound& action);
+  void perform(const SendWork& action);
+  void perform(const TakeUpload& action);
+  void perform(const RefuseOffer& action);
+  void perform(const ConfirmAccepted& action);
+  void perform(const DiscardUpdate& action);
+  void perform(const CommitUpdate& action);
+  void perform(const FoldUpdate& action);
+  void perform(const CancelTask& action);
+  void perform(const FinaliseRound& action);
+  void perform(const PublishRound& action);
+  void perform(const AbandonRound& action);
+  void perform(const RecordEvaluation& action);
+  void perform(const JobChanged& action);
+
+  boost::asio::awaitable<void> open_round(OpenRound action);
+  boost::asio::awaitable<void> commit_updates();
+  boost::asio::awaitable<void> fold_updates();
+  boost::asio::awaitable<Result<void>> fold_batch(std::vector<ClientId> batch);
+  boost::asio::awaitable<Result<void>> checkpoint_if_large();
+  boost::asio::awaitable<void> finalise_round(FinaliseRound action);
+  boost::asio::awaitable<void> publish_round(PublishRound action);
+  boost::asio::awaitable<void> abandon_round(AbandonRound action);
+  boost::asio::awaitable<void> record_evaluation(RecordEvaluation action);
+  boost::asio::awaitable<void> store_job_state(JobChanged action);
+  boost::asio::awaitable<Result<void>> restore_open_round(RoundRow row, RestoredJob& job);
+  boost::asio::awaitable<Result<void>> load_base(Sha256 version);
+  /// Starts a coroutine that keeps this job alive; counted in in_flight_.
+  void spawn(boost::asio::awaitable<void> work, const char* what);
+
+  Result<Lane> new_lane(std::optional<LaneCheckpoint> checkpoint) const;
+  LaneBounds lane_bounds() const;
+  RoundRow round_row(RoundState state, std::string why) const;
+  std::vector<ReceiptRow> receipts() const;
+  std::vector<Metric> train_metrics() const;
+  wire::Work work_message(const ClientId& client, TaskKind kind, RoundId round) const;
+  OfferDecision offer_update(const ClientId& client, const wire::Offer& offer);
+  Result<std::uint64_t> check_offer(const UpdateMeta& meta) const;
+  void arm_timer();
+  std::filesystem::path journal_path(RoundId round) const;
+
+  Context& context_;
+  DeviceDirectory& devices_;
+  JobConfig config_;
+  JobRow row_;
+  std::unique_ptr<Strategy> strategy_;
+  RoundMachine machine_;
+  std::uint64_t parameters_ = 0;
+  std::shared_ptr<const VersionReader> base_;  ///< the current version
+  std::shared_ptr<Work> work_;                 ///< the open round, or the one just published
+  std::shared_ptr<RoundTraffic> traffic_;      ///< since the last closed round
+  std::vector<ClientId> to_commit_;
+  std::vector<ClientId> to_fold_;
+  bool committing_ = false;
+  bool folding_ = false;
+  OfferDecision decision_;  ///< of the offer being fed
+  boost::asio::steady_timer wakeup_;
+  boost::asio::steady_timer changed_;
+  std::uint64_t revision_ = 1;
+  unsigned in_flight_ = 0;
+};
+
+}  // namespace chorus::server

@@ -1,0 +1,462 @@
+// The work behind a job's actions: what blocks runs on the store thread or the compute pool, and
+// every end is told to the machine.
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "chorus/kernels/kernels.hpp"
+#include "common/base/limits.hpp"
+#include "common/base/log.hpp"
+#include "common/base/try.hpp"
+#include "common/crypto/digest.hpp"
+#include "common/net/async.hpp"
+#include "server/driver/audit_log.hpp"
+#include "server/driver/fail_point.hpp"
+#include "server/driver/job_runner.hpp"
+
+namespace chorus::server {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Coordinates below which one thread folds alone.
+constexpr std::uint64_t kFoldShardMin = 1U << 18U;
+
+asio::awaitable<void> fold_shard(Lane& lane,
+                                 std::span<const Contribution> updates,
+                                 std::uint64_t first,
+                                 std::uint64_t count,
+                                 Result<void>& outcome) {
+  outcome = lane.fold(updates, first, count);
+  co_return;
+}
+
+/// Folds all coordinates, cut into one shard per compute thread.
+asio::awaitable<Result<void>> fold_parallel(Context& context,
+                                            Lane& lane,
+                                            std::span<const Contribution> updates) {
+  const std::uint64_t total = lane.parameters();
+  const std::uint64_t shards =
+      std::clamp<std::uint64_t>(total / kFoldShardMin, 1, context.compute_threads);
+  std::vector<Result<void>> outcomes(shards);
+  using Op = decltype(asio::co_spawn(
+      context.compute, fold_shard(lane, updates, 0, 0, outcomes[0]), asio::deferred));
+  std::vector<Op> ops;
+  for (std::uint64_t shard = 0; shard < shards; ++shard) {
+    const std::uint64_t first = total * shard / shards;
+    const std::uint64_t last = total * (shard + 1) / shards;
+    ops.push_back(asio::co_spawn(context.compute,
+                                 fold_shard(lane, updates, first, last - first, outcomes[shard]),
+                                 asio::deferred));
+  }
+  auto group = asio::experimental::make_parallel_group(std::move(ops));
+  co_await group.async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
+  for (Result<void>& outcome : outcomes) CHORUS_CO_OK(std::move(outcome));
+  lane.count_weights(updates);
+  co_return Result<void>();
+}
+
+std::string outcome_of(MemberState state, bool published) {
+  if (state == MemberState::accepted) return published ? "accepted" : "discarded";
+  if (state == MemberState::rejected || state == MemberState::declined) return "rejected";
+  return "discarded";
+}
+
+}  // namespace
+
+void JobRunner::spawn(asio::awaitable<void> work, const char* what) {
+  ++in_flight_;
+  auto guarded = [](std::shared_ptr<JobRunner> self,
+                    asio::awaitable<void> body) -> asio::awaitable<void> {
+    co_await std::move(body);
+    --self->in_flight_;
+  };
+  net::spawn(context_.control, guarded(shared_from_this(), std::move(work)), what);
+}
+
+std::filesystem::path JobRunner::journal_path(RoundId round) const {
+  return context_.journal_folder / row_.job.value / std::to_string(round.value);
+}
+
+LaneBounds JobRunner::lane_bounds() const {
+  return LaneBounds{machine_.invited(), strategy_->weight_max(), config_.limits.value_max};
+}
+
+Result<Lane> JobRunner::new_lane(std::optional<LaneCheckpoint> checkpoint) const {
+  if (checkpoint) return Lane::restore(std::move(*checkpoint), lane_bounds());
+  return Lane::create(parameters_, lane_bounds());
+}
+
+asio::awaitable<Result<void>> JobRunner::load_base(Sha256 version) {
+  auto open = [this, version] { return context_.versions->open_version(version); };
+  CHORUS_CO_TRY(base_, co_await net::run_on(context_.store, std::move(open)));
+  co_return Result<void>();
+}
+
+// ---- opening ----
+
+asio::awaitable<void> JobRunner::open_round(OpenRound action) {
+  auto work = std::make_shared<Work>();
+  work->round = action.round;
+  work->traffic = traffic_;
+  work->cohort = action.cohort;
+  work->opened_at = context_.now();
+  if (auto lane = new_lane(std::nullopt); lane) {
+    work->lane.emplace(std::move(*lane));
+  } else {
+    feed(StoreFailed{lane.error().to_string()});
+    co_return;
+  }
+  work_ = work;
+  const RoundRow row = round_row(RoundState::open, "");
+  auto store = [this, &work, &row]() -> Result<void> {
+    JournalOptions options;
+    options.segment_bytes = context_.journal_segment_bytes;
+    options.sync = context_.durable;
+    RoundJournal::Recovered nothing;
+    const auto folder = journal_path(work->round);
+    CHORUS_TRY(work->journal, RoundJournal::open(folder, options, nothing));
+    CHORUS_FAIL_POINT("open.before_ledger");
+    CHORUS_TRY(const auto open, context_.ledger->open_round_of(row.job));
+    if (open && open->round == row.round && open->cohort == row.cohort) return {};  // tried again
+    return context_.ledger->open_round(row);
+  };
+  const auto stored = co_await net::run_on(context_.store, std::move(store));
+  if (!stored) {
+    feed(StoreFailed{stored.error().to_string()});
+    co_return;
+  }
+  CHORUS_FAIL_POINT("open.after_ledger");
+  feed(RoundOpened{action.round});
+}
+
+// ---- accepting ----
+
+asio::awaitable<void> JobRunner::commit_updates() {
+  while (!to_commit_.empty()) {
+    const std::vector<ClientId> batch = std::exchange(to_commit_, {});
+    const auto journal = work_->journal;
+    auto commit = [&journal, &batch] {
+      CHORUS_FAIL_POINT("commit.before_journal");
+      return journal->commit(batch);
+    };
+    const auto committed = co_await net::run_on(context_.store, std::move(commit));
+    if (!committed) {
+      committing_ = false;
+      feed(StoreFailed{committed.error().to_string()});
+      co_return;
+    }
+    CHORUS_FAIL_POINT("commit.after_journal");
+    feed(UpdatesCommitted{batch});
+    CHORUS_FAIL_POINT("commit.after_acknowledge");
+  }
+  committing_ = false;
+}
+
+asio::awaitable<void> JobRunner::fold_updates() {
+  while (!to_fold_.empty()) {
+    const std::size_t count = std::min(to_fold_.size(), limits::kFoldBatch);
+    std::vector<ClientId> batch(to_fold_.begin(),
+                                to_fold_.begin() + static_cast<std::ptrdiff_t>(count));
+    to_fold_.erase(to_fold_.begin(), to_fold_.begin() + static_cast<std::ptrdiff_t>(count));
+    auto folded = co_await fold_batch(batch);
+    if (folded) folded = co_await checkpoint_if_large();
+    if (!folded) {
+      folding_ = false;
+      to_fold_.clear();
+      feed(StoreFailed{folded.error().to_string()});
+      co_return;
+    }
+    feed(UpdatesFolded{std::move(batch)});
+  }
+  folding_ = false;
+}
+
+asio::awaitable<Result<void>> JobRunner::fold_batch(std::vector<ClientId> batch) {
+  const auto work = work_;
+  std::vector<Contribution> updates;
+  auto open = [&work, &batch, &updates]() -> Result<void> {
+    for (const ClientId& client : batch) {
+      CHORUS_TRY(auto reader, work->journal->reader(client));
+      updates.push_back(Contribution{std::move(reader), work->weights.at(client)});
+    }
+    return {};
+  };
+  CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(open)));
+  CHORUS_CO_OK(co_await fold_parallel(context_, *work->lane, updates));
+  for (const ClientId& client : batch) work->folded.push_back(work->metas.at(client));
+  CHORUS_FAIL_POINT("fold.after");
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> JobRunner::checkpoint_if_large() {
+  const auto work = work_;
+  auto checkpoint = [this, &work]() -> Result<void> {
+    if (work->journal->disk_bytes() < context_.checkpoint_after_bytes) return {};
+    CHORUS_FAIL_POINT("checkpoint.before");
+    const Lane& lane = *work->lane;
+    return work->journal->write_checkpoint(
+        work->folded, lane.scale(), lane.denominator(), lane.sums());
+  };
+  auto done = co_await net::run_on(context_.store, std::move(checkpoint));
+  co_return done;
+}
+
+// ---- publishing ----
+
+asio::awaitable<void> JobRunner::finalise_round(FinaliseRound action) {
+  const auto work = work_;
+  auto finalise = [this, &work]() -> Result<VersionInfo> {
+    CHORUS_TRY(const auto writer, context_.versions->begin(config_.model));
+    CHORUS_OK(strategy_->finalise(*work->lane, *base_, *writer));
+    CHORUS_FAIL_POINT("finalise.before_commit");
+    return writer->commit();
+  };
+  const auto version = co_await net::run_on(context_.compute, std::move(finalise));
+  if (!version) {
+    feed(StoreFailed{version.error().to_string()});
+    co_return;
+  }
+  CHORUS_FAIL_POINT("finalise.after_commit");
+  feed(RoundFinalised{action.round, version->sha256});
+}
+
+asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
+  const auto work = work_;
+  RoundRow row = round_row(RoundState::published, "");
+  row.version = action.version;
+  row.closed_at = context_.now();
+  const std::vector<ReceiptRow> parts = receipts();
+  auto publish = [this, &row, &parts]() -> Result<std::shared_ptr<const VersionReader>> {
+    CHORUS_TRY(auto reader, context_.versions->open_version(*row.version));
+    VersionRow version;
+    version.sha256 = *row.version;
+    version.job = row.job;
+    version.round = row.round;
+    version.bytes = reader->info().bytes;
+    version.parameters = reader->layout().parameters;
+    version.created_at = *row.closed_at;
+    CHORUS_FAIL_POINT("publish.before_ledger");
+    CHORUS_OK(context_.ledger->publish_round(row, version, parts));
+    CHORUS_FAIL_POINT("publish.after_ledger");
+    return reader;
+  };
+  auto published = co_await net::run_on(context_.store, std::move(publish));
+  if (!published) {
+    feed(StoreFailed{published.error().to_string()});
+    co_return;
+  }
+  base_ = std::move(*published);
+  row_.current_version = action.version;
+  row_.last_round = action.round;
+  traffic_ = std::make_shared<RoundTraffic>();
+  spdlog::info("job {}: round {} published {} from {} updates ({} rejected, {} discarded)",
+               row_.job.value,
+               row.round.value,
+               hex(action.version).substr(0, 12),
+               row.accepted,
+               row.rejected,
+               row.discarded);
+  auto remove = [&work] { return work->journal->remove(); };
+  work->lane.reset();
+  feed(RoundPublished{action.round});
+  const auto removed = co_await net::run_on(context_.store, std::move(remove));
+  if (!removed) spdlog::warn("removing a closed round's journal: {}", removed.error().to_string());
+}
+
+asio::awaitable<void> JobRunner::abandon_round(AbandonRound action) {
+  const auto work = work_;
+  // Updates on their way to the disk must have arrived before their journal goes.
+  while (committing_ || folding_) co_await asio::post(context_.control, asio::use_awaitable);
+  RoundRow row = round_row(RoundState::abandoned, action.why);
+  row.closed_at = context_.now();
+  const std::vector<ReceiptRow> parts = receipts();
+  auto abandon = [this, &row, &parts, &work]() -> Result<void> {
+    CHORUS_OK(context_.ledger->abandon_round(row, parts));
+    return work->journal->remove();
+  };
+  const auto abandoned = co_await net::run_on(context_.store, std::move(abandon));
+  if (!abandoned) {
+    feed(StoreFailed{abandoned.error().to_string()});
+    co_return;
+  }
+  row_.last_round = action.round;
+  traffic_ = std::make_shared<RoundTraffic>();
+  spdlog::warn("job {}: round {} abandoned: {}", row_.job.value, action.round.value, action.why);
+  work->lane.reset();
+  feed(RoundAbandoned{action.round});
+}
+
+asio::awaitable<void> JobRunner::record_evaluation(RecordEvaluation action) {
+  auto record = [this, &action] {
+    return context_.ledger->add_round_metrics(
+        row_.job, action.round, action.evaluated, action.metrics);
+  };
+  const auto recorded = co_await net::run_on(context_.store, std::move(record));
+  if (!recorded) spdlog::error("storing an evaluation: {}", recorded.error().to_string());
+  ++revision_;
+  changed_.cancel();
+}
+
+asio::awaitable<void> JobRunner::store_job_state(JobChanged action) {
+  const JobState state = row_.state;
+  auto write = [this, state, &action] {
+    return context_.ledger->set_job_state(row_.job, state, action.why);
+  };
+  const auto written = co_await net::run_on(context_.store, std::move(write));
+  if (!written) spdlog::error("storing a job's state: {}", written.error().to_string());
+  if (state == JobState::degraded) context_.audit->add("chorusd", "job_degraded", action.why);
+  ++revision_;
+  changed_.cancel();
+}
+
+// ---- restoring ----
+
+asio::awaitable<Result<void>> JobRunner::restore() {
+  CHORUS_CO_OK(co_await load_base(row_.current_version));
+  RestoredJob job;
+  job.phase = static_cast<JobPhase>(static_cast<int>(row_.state) - 1);
+  job.why = row_.why;
+  job.last_round = row_.last_round;
+  std::optional<RoundRow> open;
+  auto read = [this, &open, &job]() -> Result<void> {
+    CHORUS_TRY(open, context_.ledger->open_round_of(row_.job));
+    if (open || job.last_round.value == 0) return {};
+    CHORUS_TRY(const RoundRow last, context_.ledger->round(row_.job, job.last_round));
+    if (last.state != RoundState::published || last.evaluated > 0) return {};
+    CHORUS_TRY(const auto parts, context_.ledger->receipts(row_.job, job.last_round));
+    for (const ReceiptRow& part : parts) {
+      if (part.outcome == "accepted") job.to_evaluate.push_back(part.client);
+    }
+    std::sort(job.to_evaluate.begin(), job.to_evaluate.end());
+    return {};
+  };
+  CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(read)));
+  if (open) CHORUS_CO_OK(co_await restore_open_round(std::move(*open), job));
+  if (config_.round.evaluation.fraction <= 0.0) job.to_evaluate.clear();
+  const auto actions = machine_.restore(job, context_.now());
+  const std::vector<Action> todo(actions.begin(), actions.end());
+  for (const Action& action : todo) perform(action);
+  arm_timer();
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> JobRunner::restore_open_round(RoundRow row, RestoredJob& job) {
+  auto work = std::make_shared<Work>();
+  work->round = row.round;
+  work->traffic = traffic_;
+  work->cohort = row.cohort;
+  work->opened_at = row.opened_at;
+  RoundJournal::Recovered found;
+  auto open = [this, &work, &found]() -> Result<void> {
+    JournalOptions options;
+    options.segment_bytes = context_.journal_segment_bytes;
+    options.sync = context_.durable;
+    CHORUS_TRY(work->journal, RoundJournal::open(journal_path(work->round), options, found));
+    return {};
+  };
+  CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(open)));
+
+  RestoredRound restored;
+  restored.round = row.round;
+  restored.cohort = row.cohort;
+  if (found.checkpoint) work->folded = found.checkpoint->folded;
+  for (const UpdateMeta& meta : work->folded) restored.folded.push_back(meta.client);
+  std::sort(restored.folded.begin(), restored.folded.end());
+  std::vector<UpdateMeta> accepted = work->folded;
+  accepted.insert(accepted.end(), found.committed.begin(), found.committed.end());
+  for (const UpdateMeta& meta : accepted) {
+    CHORUS_CO_TRY(work->weights[meta.client], check_offer(meta));
+    work->metas[meta.client] = meta;
+    restored.examples[meta.client] = meta.examples;
+  }
+  CHORUS_CO_TRY(Lane lane, new_lane(std::move(found.checkpoint)));
+  work->lane.emplace(std::move(lane));
+  spdlog::info("job {}: round {} resumes with {} durable updates and {} unfinished uploads",
+               row_.job.value,
+               row.round.value,
+               accepted.size(),
+               found.partial.size());
+  work_ = std::move(work);
+  job.open = std::move(restored);
+  co_return Result<void>();
+}
+
+// ---- rows ----
+
+RoundRow JobRunner::round_row(RoundState state, std::string why) const {
+  RoundRow row;
+  row.job = row_.job;
+  row.round = work_->round;
+  row.state = state;
+  row.why = std::move(why);
+  row.cohort = work_->cohort;
+  row.base_version = row_.current_version;
+  row.goal = machine_.goal();
+  for (const auto& [client, member] : machine_.members()) {
+    const std::string outcome = outcome_of(member.state, state != RoundState::abandoned);
+    if (outcome == "accepted") {
+      ++row.accepted;
+      row.examples.value += member.examples.value;
+    }
+    if (outcome == "rejected") ++row.rejected;
+    if (outcome == "discarded" && state != RoundState::open) ++row.discarded;
+  }
+  row.bytes_up = traffic_->up;
+  row.bytes_down = traffic_->down;
+  row.opened_at = work_->opened_at;
+  row.metrics = train_metrics();
+  row.evaluated = machine_.evaluated();
+  return row;
+}
+
+std::vector<ReceiptRow> JobRunner::receipts() const {
+  std::vector<ReceiptRow> rows;
+  const bool abandoned = machine_.phase() == RoundPhase::abandoning;
+  const bool closed = machine_.phase() == RoundPhase::publishing || abandoned;
+  for (const auto& [client, member] : machine_.members()) {
+    ReceiptRow row;
+    row.client = client;
+    row.outcome =
+        closed ? outcome_of(member.state, !abandoned) : std::string(to_string(member.state));
+    if (const auto why = work_->reasons.find(client); why != work_->reasons.end()) {
+      row.why = why->second;
+    }
+    if (const auto meta = work_->metas.find(client); meta != work_->metas.end()) {
+      row.examples = meta->second.examples;
+      row.bytes = meta->second.bytes;
+      row.seconds = meta->second.seconds;
+      row.digest = hex(meta->second.digest);
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+// Example-weighted means of what devices reported with their accepted updates.
+std::vector<Metric> JobRunner::train_metrics() const {
+  std::map<std::string, std::pair<double, double>> sums;
+  for (const auto& [client, member] : machine_.members()) {
+    const auto meta = work_->metas.find(client);
+    if (member.state != MemberState::accepted || meta == work_->metas.end()) continue;
+    const auto weight = static_cast<double>(meta->second.examples.value);
+    for (const Metric& metric : meta->second.metrics) {
+      auto& [sum, total] = sums["train." + metric.name];
+      sum += weight * metric.value;
+      total += weight;
+    }
+  }
+  std::vector<Metric> means;
+  for (const auto& [name, sum] : sums) {
+    if (sum.second > 0.0) means.push_back(Metric{name, sum.first / sum.second});
+  }
+  return means;
+}
+
+}  // namespace chorus::server

@@ -1,0 +1,51 @@
+// The round's end of a device's session: how a job reaches a connected device.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/base/types.hpp"
+#include "common/wire/messages.hpp"
+#include "server/store/journal.hpp"
+#include "server/store/versions.hpp"
+
+namespace chorus::server {
+
+/// Bytes moved for one round; sessions add, the round reads.
+struct RoundTraffic {
+  std::atomic<std::uint64_t> up{0};
+  std::atomic<std::uint64_t> down{0};
+};
+
+/// Where the body of a wanted update goes, and what it must be.
+struct UploadTarget {
+  std::shared_ptr<RoundJournal> journal;  ///< on the store thread only
+  std::shared_ptr<RoundTraffic> traffic;
+  TaskRef task;
+  UpdateMeta meta;
+  float value_max = 0.0F;
+};
+
+/// A task for one device, with what its session needs to serve it.
+struct Assignment {
+  wire::Work work;
+  std::shared_ptr<const VersionReader> model;  ///< the version to train or to measure
+  std::shared_ptr<RoundTraffic> traffic;
+};
+
+/// Implemented by sessions. Any thread; never blocks.
+class SessionLink {
+ public:
+  virtual ~SessionLink() = default;
+  /// Sends one message to the peer. A peer that does not read is disconnected when
+  /// limits::kOutboxMax messages wait.
+  virtual void send(wire::Message message) = 0;
+  /// Sends the device its task; it may fetch that task's model from now on.
+  virtual void assign(Assignment assignment) = 0;
+  /// Sends an Error (or Goodbye for errc::shutting_down) and closes the connection.
+  virtual void close(Failure why) = 0;
+};
+
+}  // namespace chorus::server
