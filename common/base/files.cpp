@@ -1,12 +1,11 @@
 #include "common/base/files.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <system_error>
+#include <unistd.h>
 #include <utility>
 
 #include "common/base/try.hpp"
@@ -25,7 +24,9 @@ UniqueFd::~UniqueFd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-int UniqueFd::release() noexcept { return std::exchange(fd_, -1); }
+int UniqueFd::release() noexcept {
+  return std::exchange(fd_, -1);
+}
 
 Failure errno_failure(int error_number, std::string_view doing, const std::filesystem::path& path) {
   errc code = errc::io_failed;
@@ -92,7 +93,8 @@ Result<void> sync_folder(const std::filesystem::path& folder) {
 }
 
 Result<std::string> read_text(const std::filesystem::path& path, std::size_t bytes_max) {
-  CHORUS_TRY(const UniqueFd fd, open_file(path, O_RDONLY));
+  // Without O_NONBLOCK, opening a pipe would wait for its writer.
+  CHORUS_TRY(const UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return errno_failure(errno, "reading", path);
   if (!S_ISREG(info.st_mode)) {
@@ -109,17 +111,35 @@ Result<std::string> read_text(const std::filesystem::path& path, std::size_t byt
   return text;
 }
 
+namespace {
+
+// What write_durably writes before the new file takes its place.
+Result<void> write_temporary(const std::filesystem::path& temporary,
+                             std::span<const std::byte> data,
+                             unsigned mode) {
+  // A crash may have left one behind; it is removed because `mode` applies to new files only.
+  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) {
+    return errno_failure(errno, "removing", temporary);
+  }
+  CHORUS_TRY(const UniqueFd fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
+  CHORUS_OK(write_at(fd.get(), 0, data, temporary));
+  if (::fsync(fd.get()) != 0) return errno_failure(errno, "syncing", temporary);
+  return {};
+}
+
+}  // namespace
+
 Result<void> write_durably(const std::filesystem::path& path,
                            std::span<const std::byte> data,
                            unsigned mode) {
   const std::filesystem::path temporary = path.string() + ".tmp";
-  {
-    CHORUS_TRY(const UniqueFd fd, open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode));
-    CHORUS_OK(write_at(fd.get(), 0, data, temporary));
-    if (::fsync(fd.get()) != 0) return errno_failure(errno, "syncing", temporary);
+  Result<void> replaced = write_temporary(temporary, data, mode);
+  if (replaced && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    replaced = errno_failure(errno, "renaming to", path);
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    return errno_failure(errno, "renaming to", path);
+  if (!replaced) {
+    ::unlink(temporary.c_str());
+    return replaced;
   }
   const auto parent = path.parent_path();
   return sync_folder(parent.empty() ? std::filesystem::path(".") : parent);
@@ -132,10 +152,14 @@ Result<void> write_durably(const std::filesystem::path& path,
 }
 
 Result<void> make_folders(const std::filesystem::path& folder, unsigned mode) {
-  if (folder.empty() || std::filesystem::is_directory(folder)) return {};
-  CHORUS_OK(make_folders(folder.parent_path(), mode));
-  if (::mkdir(folder.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST) {
-    return errno_failure(errno, "creating folder", folder);
+  std::error_code ignored;  // whatever keeps us from looking, mkdir reports below
+  if (folder.empty() || std::filesystem::is_directory(folder, ignored)) return {};
+  if (folder.has_relative_path()) CHORUS_OK(make_folders(folder.parent_path(), mode));
+  if (::mkdir(folder.c_str(), static_cast<mode_t>(mode)) != 0) {
+    const int error_number = errno;
+    // Another process may have made it meanwhile.
+    if (error_number == EEXIST && std::filesystem::is_directory(folder, ignored)) return {};
+    return errno_failure(error_number, "creating folder", folder);
   }
   const auto parent = folder.parent_path();
   return sync_folder(parent.empty() ? std::filesystem::path(".") : parent);
