@@ -27,10 +27,10 @@ struct JournalOptions {
 
 /// Sums already folded, and what must be known of the updates in them, so that their bodies can go.
 struct LaneCheckpoint {
-  std::vector<UpdateMeta> folded;    ///< every update contained in `sums`
-  std::int32_t scale = 0;            ///< of the lane (server/update/lane.hpp)
-  std::int64_t denominator = 0;      ///< sum of the weights in `sums`
-  AlignedBuffer<std::int64_t> sums;  ///< i64[parameters]
+  std::vector<UpdateMeta> folded;            ///< every update contained in `sums`
+  std::int32_t scale = 0;                    ///< of the lane (server/update/lane.hpp)
+  std::int64_t denominator = 0;              ///< sum of the weights in `sums`
+  tensor::AlignedBuffer<std::int64_t> sums;  ///< i64[parameters]
 };
 
 /// Reads the body of one stored update. Usable on any thread, also while others append; keeps the

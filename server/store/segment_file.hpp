@@ -1,0 +1,89 @@
+// One segment of a journal: an append-only file of records.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "chorus/result.hpp"
+#include "common/base/files.hpp"
+#include "server/store/journal_format.hpp"
+#include "server/store/record_codec.hpp"
+
+namespace chorus::server {
+
+/// Appends are from one thread; fd() may be read from any, concurrently, below size().
+class SegmentFile {
+ public:
+  /// "000007.seg"
+  static std::filesystem::path name_of(std::uint64_t number);
+  /// The number in such a name; nothing for any other.
+  static std::optional<std::uint64_t> number_of(const std::filesystem::path& name);
+
+  /// Makes an empty segment, replacing one of that number. Its name is durable on return.
+  static Result<std::shared_ptr<SegmentFile>> create(const std::filesystem::path& folder,
+                                                     std::uint64_t number);
+  /// Opens an existing one; nothing when its header is torn or not that of `number`.
+  static Result<std::shared_ptr<SegmentFile>> open(const std::filesystem::path& folder,
+                                                   std::uint64_t number);
+
+  /// Appends a record; returns where its payload begins. After a failure the segment is as before.
+  /// @errors disk_full, io_failed
+  Result<std::uint64_t> append(const RecordHeader& header, std::span<const std::byte> payload);
+
+  /// Tells the kernel to write out what has gathered, without waiting, so that the next sync()
+  /// finds little to do. Cheap when little has gathered.
+  void start_writeback();
+  /// fdatasync, if anything was appended since the last one.
+  Result<void> sync();
+  /// Cuts everything from `bytes` on and makes that durable.
+  Result<void> truncate(std::uint64_t bytes);
+  /// Gives back space reserved beyond the end.
+  void trim();
+
+  int fd() const noexcept { return fd_.get(); }
+  const std::filesystem::path& path() const noexcept { return path_; }
+  std::uint64_t number() const noexcept { return number_; }
+  std::uint64_t size() const noexcept { return size_; }
+  bool dirty() const noexcept { return dirty_; }
+  journal_format::Position end() const noexcept { return {number_, size_}; }
+  /// Seed of the checksum of the record at `offset`.
+  std::uint64_t seed_at(std::uint64_t offset) const noexcept { return salt_ + offset; }
+
+ private:
+  SegmentFile(UniqueFd fd, std::filesystem::path path, std::uint64_t number)
+      : fd_(std::move(fd)), path_(std::move(path)), number_(number) {}
+  void reserve(std::uint64_t bytes);
+
+  UniqueFd fd_;
+  std::filesystem::path path_;
+  std::uint64_t number_;
+  std::uint64_t salt_ = 0;
+  std::uint64_t size_ = 0;
+  std::uint64_t reserved_ = 0;   ///< preallocated up to here
+  std::uint64_t writeback_ = 0;  ///< writing out was started up to here
+  bool dirty_ = true;
+  bool can_reserve_ = true;
+};
+
+/// The farthest place known to be on disk, kept in a file of its own that is overwritten after each
+/// sync but never synced itself: it may be older than the truth, never newer. A bad record before
+/// it is damage; one after it is what a power cut leaves.
+class DurableMark {
+ public:
+  static Result<DurableMark> open(const std::filesystem::path& folder);
+  journal_format::Position position() const noexcept { return position_; }
+  Result<void> move_to(journal_format::Position position);
+
+ private:
+  DurableMark(UniqueFd fd, std::filesystem::path path)
+      : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  UniqueFd fd_;
+  std::filesystem::path path_;
+  journal_format::Position position_;
+};
+
+}  // namespace chorus::server

@@ -1,0 +1,332 @@
+#include "server/store/versions.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+#include "common/base/files.hpp"
+#include "common/base/try.hpp"
+#include "common/crypto/digest.hpp"
+#include "common/tensor/aligned_buffer.hpp"
+#include "common/tensor/model_json.hpp"
+#include "common/tensor/safetensors.hpp"
+
+namespace chorus::server {
+namespace {
+
+constexpr std::string_view kSuffix = ".safetensors";
+constexpr std::string_view kTemporaryPrefix = "writing-";
+constexpr std::size_t kPieceBytes = 1U << 20U;
+constexpr std::uint64_t kWritebackStep = 8U << 20U;
+
+Failure corrupt(const std::filesystem::path& path, std::string_view what) {
+  return fail(
+      errc::corrupt_data,
+      fmt::format("version '{}' is damaged: {}; restore it from a copy", path.string(), what));
+}
+
+Result<std::uint64_t> size_of(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return errno_failure(errno, "reading", path);
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+class FileVersionReader final : public VersionReader {
+ public:
+  static Result<std::shared_ptr<const VersionReader>> open(const std::filesystem::path& path,
+                                                           const Sha256& name) {
+    CHORUS_TRY(auto fd, open_file(path, O_RDONLY));
+    std::shared_ptr<FileVersionReader> reader(new FileVersionReader(std::move(fd), path));
+    reader->info_.sha256 = name;
+    CHORUS_TRY(reader->info_.bytes, size_of(reader->fd_.get(), path));
+    if (auto read = reader->read_header(); !read) {
+      if (read.error().code == errc::io_failed) return std::move(read).error();
+      return corrupt(path, read.error().detail);
+    }
+    return std::shared_ptr<const VersionReader>(std::move(reader));
+  }
+
+  const VersionInfo& info() const override { return info_; }
+  const TensorLayout& layout() const override { return layout_; }
+  const ModelSpec& model() const override { return model_; }
+
+  Result<void> read_bytes(std::uint64_t offset, std::span<std::byte> into) const override {
+    if (offset > info_.bytes || into.size() > info_.bytes - offset) {
+      return fail(errc::invalid_argument,
+                  fmt::format("{} bytes at {} are beyond the {} of this version",
+                              into.size(),
+                              offset,
+                              info_.bytes));
+    }
+    return read_at(fd_.get(), offset, into, path_);
+  }
+
+  Result<void> read_parameters(std::uint64_t first, std::span<float> into) const override {
+    if (first > layout_.parameters || into.size() > layout_.parameters - first) {
+      return fail(errc::invalid_argument,
+                  fmt::format("{} parameters at {} are beyond the {} of this version",
+                              into.size(),
+                              first,
+                              layout_.parameters));
+    }
+    return read_at(
+        fd_.get(), data_offset_ + first * sizeof(float), std::as_writable_bytes(into), path_);
+  }
+
+ private:
+  FileVersionReader(UniqueFd fd, std::filesystem::path path)
+      : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  Result<void> read_header() {
+    std::array<std::byte, tensor::kSafetensorsPrefixBytes> prefix{};
+    CHORUS_OK(read_at(fd_.get(), 0, prefix, path_));
+    CHORUS_TRY(data_offset_, tensor::data_offset_of(prefix, info_.bytes));
+    std::vector<std::byte> header(data_offset_);
+    CHORUS_OK(read_at(fd_.get(), 0, header, path_));
+    CHORUS_TRY(auto parsed, tensor::parse_header(header, info_.bytes));
+    const auto found = parsed.metadata.find(std::string(tensor::kModelMetadataKey));
+    if (found == parsed.metadata.end()) {
+      return fail(errc::corrupt_data,
+                  fmt::format("its metadata has no '{}'", tensor::kModelMetadataKey));
+    }
+    CHORUS_TRY(model_, tensor::model_from_json(found->second));
+    CHORUS_TRY(layout_, layout_of(model_));
+    if (layout_ != parsed.layout) {
+      return fail(errc::corrupt_data, "its tensors are not those of its model");
+    }
+    return {};
+  }
+
+  UniqueFd fd_;
+  std::filesystem::path path_;
+  VersionInfo info_;
+  TensorLayout layout_;
+  ModelSpec model_;
+  std::uint64_t data_offset_ = 0;
+};
+
+class FileVersionWriter final : public VersionWriter {
+ public:
+  static Result<std::unique_ptr<VersionWriter>> begin(const std::filesystem::path& folder,
+                                                      const std::filesystem::path& temporary,
+                                                      const ModelSpec& model) {
+    CHORUS_TRY(const auto layout, layout_of(model));
+    CHORUS_TRY(auto json, tensor::model_to_json(model));
+    tensor::Metadata metadata;
+    metadata.emplace(tensor::kModelMetadataKey, std::move(json));
+    CHORUS_TRY(const auto header, tensor::build_header(layout, metadata));
+    CHORUS_TRY(auto fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL));
+    std::unique_ptr<FileVersionWriter> writer(
+        new FileVersionWriter(std::move(fd), folder, temporary, layout.parameters));
+    const auto total = static_cast<off_t>(header.size() + layout.parameters * sizeof(float));
+    // Reserving finds out early when the disk is too small; where it is not possible, writing will.
+    if (::fallocate(writer->fd_.get(), 0, 0, total) != 0 && errno == ENOSPC) {
+      return errno_failure(errno, "reserving space for", temporary);
+    }
+    CHORUS_TRY(writer->buffer_, tensor::AlignedBuffer<std::byte>::create(kPieceBytes));
+    CHORUS_OK(writer->put(header));
+    return std::unique_ptr<VersionWriter>(std::move(writer));
+  }
+
+  ~FileVersionWriter() override {
+    if (fd_.is_open()) ::unlink(temporary_.c_str());
+  }
+
+  Result<void> append(std::span<const float> parameters) override {
+    CHORUS_OK(usable());
+    if (parameters.size() > missing_) {
+      return fail(errc::invalid_argument,
+                  fmt::format("{} parameters are more than the {} this version still lacks",
+                              parameters.size(),
+                              missing_));
+    }
+    if (auto written = put(std::as_bytes(parameters)); !written) {
+      writable_ = false;  // the digest has seen bytes that the file may lack
+      return written;
+    }
+    missing_ -= parameters.size();
+    return {};
+  }
+
+  Result<VersionInfo> commit() override {
+    CHORUS_OK(usable());
+    if (missing_ != 0) {
+      return fail(errc::invalid_argument, fmt::format("the version lacks {} parameters", missing_));
+    }
+    writable_ = false;  // whatever happens now, it is not written to again
+    CHORUS_OK(flush());
+    if (::fsync(fd_.get()) != 0) return errno_failure(errno, "syncing", temporary_);
+    const VersionInfo info{.sha256 = hasher_.finish(), .bytes = offset_};
+    const auto path = folder_ / (hex(info.sha256) + std::string(kSuffix));
+    if (::rename(temporary_.c_str(), path.c_str()) != 0) {
+      return errno_failure(errno, "renaming to", path);
+    }
+    fd_ = UniqueFd();
+    CHORUS_OK(sync_folder(folder_));
+    return info;
+  }
+
+ private:
+  FileVersionWriter(UniqueFd fd,
+                    std::filesystem::path folder,
+                    std::filesystem::path temporary,
+                    std::uint64_t parameters)
+      : fd_(std::move(fd)),
+        folder_(std::move(folder)),
+        temporary_(std::move(temporary)),
+        missing_(parameters) {}
+
+  Result<void> usable() const {
+    if (writable_) return {};
+    return fail(errc::wrong_state, "this version is finished, or could not be written");
+  }
+
+  /// Small pieces gather in the buffer; large ones are hashed and written while in the cache.
+  Result<void> put(std::span<const std::byte> data) {
+    while (!data.empty()) {
+      const auto piece = data.first(std::min(data.size(), kPieceBytes - gathered_));
+      if (piece.size() == kPieceBytes) {
+        CHORUS_OK(write(piece));
+      } else {
+        std::copy(piece.begin(), piece.end(), buffer_.begin() + gathered_);
+        gathered_ += piece.size();
+        if (gathered_ == kPieceBytes) CHORUS_OK(flush());
+      }
+      data = data.subspan(piece.size());
+    }
+    return {};
+  }
+
+  Result<void> flush() {
+    CHORUS_OK(write(buffer_.span().first(gathered_)));
+    gathered_ = 0;
+    return {};
+  }
+
+  Result<void> write(std::span<const std::byte> data) {
+    hasher_.update(data);
+    CHORUS_OK(write_at(fd_.get(), offset_, data, temporary_));
+    offset_ += data.size();
+    if (offset_ - writeback_ >= kWritebackStep) {
+      // An error shows again in fsync.
+      static_cast<void>(::sync_file_range(fd_.get(),
+                                          static_cast<off64_t>(writeback_),
+                                          static_cast<off64_t>(offset_ - writeback_),
+                                          SYNC_FILE_RANGE_WRITE));
+      writeback_ = offset_;
+    }
+    return {};
+  }
+
+  UniqueFd fd_;
+  std::filesystem::path folder_;
+  std::filesystem::path temporary_;
+  std::uint64_t missing_;  ///< parameters
+  bool writable_ = true;
+  tensor::AlignedBuffer<std::byte> buffer_;
+  std::size_t gathered_ = 0;
+  Sha256Hasher hasher_;
+  std::uint64_t offset_ = 0;
+  std::uint64_t writeback_ = 0;
+};
+
+class FolderVersionStore final : public VersionStore {
+ public:
+  explicit FolderVersionStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  Result<void> remove_temporaries() const {
+    CHORUS_TRY(const auto names, file_names());
+    for (const std::string& name : names) {
+      const auto path = folder_ / name;
+      if (name.starts_with(kTemporaryPrefix) && ::unlink(path.c_str()) != 0) {
+        return errno_failure(errno, "removing", path);
+      }
+    }
+    return {};
+  }
+
+  Result<std::unique_ptr<VersionWriter>> begin(const ModelSpec& model) override {
+    const auto name = fmt::format("{}{}-{}", kTemporaryPrefix, ::getpid(), next_temporary_++);
+    return FileVersionWriter::begin(folder_, folder_ / name, model);
+  }
+
+  Result<std::shared_ptr<const VersionReader>> open_version(const Sha256& name) const override {
+    return FileVersionReader::open(path_of(name), name);
+  }
+
+  Result<void> verify(const Sha256& name) const override {
+    const auto path = path_of(name);
+    CHORUS_TRY(const auto fd, open_file(path, O_RDONLY));
+    CHORUS_TRY(const std::uint64_t size, size_of(fd.get(), path));
+    std::vector<std::byte> piece(kPieceBytes);
+    Sha256Hasher hasher;
+    for (std::uint64_t at = 0; at < size;) {
+      const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), size - at));
+      CHORUS_OK(read_at(fd.get(), at, part, path));
+      hasher.update(part);
+      at += part.size();
+    }
+    const Sha256 found = hasher.finish();
+    if (found != name) return corrupt(path, "its SHA-256 is " + hex(found));
+    return {};
+  }
+
+  Result<std::vector<Sha256>> list() const override {
+    CHORUS_TRY(const auto names, file_names());
+    std::vector<Sha256> versions;
+    for (const std::string& name : names) {
+      if (!name.ends_with(kSuffix)) continue;
+      const auto digest = parse_sha256(name.substr(0, name.size() - kSuffix.size()));
+      if (digest && path_of(*digest).filename() == name) versions.push_back(*digest);
+    }
+    std::sort(versions.begin(), versions.end());
+    return versions;
+  }
+
+  Result<void> remove(const Sha256& name) override {
+    const auto path = path_of(name);
+    if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
+    return sync_folder(folder_);
+  }
+
+  std::filesystem::path path_of(const Sha256& name) const override {
+    return folder_ / (hex(name) + std::string(kSuffix));
+  }
+
+ private:
+  Result<std::vector<std::string>> file_names() const {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (auto entry = std::filesystem::directory_iterator(folder_, error);
+         !error && entry != std::filesystem::directory_iterator();
+         entry.increment(error)) {
+      names.push_back(entry->path().filename().string());
+    }
+    if (error) {
+      return fail(errc::io_failed,
+                  fmt::format("listing folder '{}': {}", folder_.string(), error.message()));
+    }
+    return names;
+  }
+
+  std::filesystem::path folder_;
+  std::atomic<std::uint64_t> next_temporary_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<VersionStore>> VersionStore::open(const std::filesystem::path& folder) {
+  CHORUS_OK(make_folders(folder));
+  auto store = std::make_unique<FolderVersionStore>(folder);
+  CHORUS_OK(store->remove_temporaries());
+  return std::unique_ptr<VersionStore>(std::move(store));
+}
+
+}  // namespace chorus::server
