@@ -6,8 +6,8 @@ namespace chorus::server {
 namespace {
 
 constexpr std::string_view kServer =
-    R"(# The daemon of one federation. Paths start at the folder of this file. The values written here
-# are the defaults, but for names and addresses.
+    R"(# The daemon of one federation. Paths start at the folder of this file.
+# The values written here are the defaults, but for names and addresses.
 
 [server]
 federation = "{federation}"

@@ -1,0 +1,34 @@
+# Sourced by the scripts of this folder: where things are, and how to build them.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+jobs=${CHORUS_JOBS:-$(nproc)}
+
+fail() {
+  echo "$(basename "$0"): $*" >&2
+  exit 1
+}
+
+# The packages, unless CHORUS_SKIP_DEPS=1. Arguments go to install-deps.sh.
+ensure_dependencies() {
+  if [ "${CHORUS_SKIP_DEPS:-0}" != 1 ]; then "$root/deploy/install-deps.sh" "$@"; fi
+}
+
+# build_preset PRESET [target…]: quiet when all is well; on failure the compiler's words.
+build_preset() {
+  local preset=$1
+  shift
+  local log
+  log=$(mktemp)
+  local targets=()
+  if [ $# -gt 0 ]; then targets=(--target "$@"); fi
+  if ! (cd "$root" && cmake --preset "$preset" >"$log" 2>&1 &&
+    cmake --build --preset "$preset" -j "$jobs" "${targets[@]}" >>"$log" 2>&1); then
+    grep -E -A 12 'error|FAILED|CMake Error' "$log" | head -n 200 >&2 || tail -n 50 "$log" >&2
+    rm -f "$log"
+    fail "the $preset build failed"
+  fi
+  rm -f "$log"
+}
+
+# Seconds as 1:23.
+clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }

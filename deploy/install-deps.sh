@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Installs what Chorus is built from, out of the distribution's packages.
+#
+#   deploy/install-deps.sh            build and tests
+#   deploy/install-deps.sh --dev      also clang, clang-format, clang-tidy
+#   deploy/install-deps.sh --check    installs nothing; says what is missing (then exit code 1)
+#
+# Tested on Debian 12; Debian 13 and Ubuntu 24.04 differ in package names only. It may be run again
+# at any time: what is there is left alone. Needs root, or sudo, only when something is missing.
+set -euo pipefail
+
+usage() { sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'; }
+
+check_only=0
+with_dev=0
+for argument in "$@"; do
+  case "$argument" in
+    --check) check_only=1 ;;
+    --dev) with_dev=1 ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "install-deps.sh: unknown argument '$argument'; see --help" >&2; exit 2 ;;
+  esac
+done
+
+# Needed on every system, under the same name.
+packages=(
+  g++ cmake ninja-build pkg-config ccache python3
+  libprotobuf-dev protobuf-compiler
+  libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev
+  libdnnl-dev ocl-icd-opencl-dev opencl-headers
+  libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
+  libgtest-dev libgmock-dev libbenchmark-dev
+)
+dev_packages=()
+
+system=unknown
+if [ -r /etc/os-release ]; then
+  system=$(. /etc/os-release && echo "${ID:-unknown}-${VERSION_ID:-}")
+fi
+case "$system" in
+  debian-12)
+    packages+=(libboost1.81-dev)
+    dev_packages=(clang-14 clang-format-14 clang-tidy-14 clang)
+    ;;
+  debian-13)
+    packages+=(libboost-dev)
+    dev_packages=(clang clang-format clang-tidy)
+    ;;
+  ubuntu-24.04)
+    packages+=(libboost-dev)
+    dev_packages=(clang clang-format-14 clang-tidy)
+    ;;
+  *)
+    cat >&2 <<'NEEDED'
+install-deps.sh: this system is not one it knows (Debian 12, Debian 13, Ubuntu 24.04).
+Install these by hand, then go on with: cmake --preset release && cmake --build --preset release
+
+  C++ compiler with C++20 and coroutines     g++ >= 12 or clang >= 14
+  CMake, Ninja, pkg-config, Python 3         >= 3.25, any, any, >= 3.9
+  Boost (headers: Asio, System)              >= 1.81
+  Protobuf (library, headers and protoc)     >= 3.21
+  OpenSSL                                    >= 3.0
+  oneDNN (dnnl, with its CMake files)        2.6 or 3.x; if built with OpenCL, its headers too
+  SQLite                                     >= 3.37
+  zlib, xxHash (libxxhash.pc)                any, >= 0.8
+  spdlog with fmt                            >= 1.10 with >= 9.1
+  CLI11, tomlplusplus, nlohmann-json         >= 2.1, >= 3.3, >= 3.11
+  GoogleTest with GoogleMock, Benchmark      >= 1.12, >= 1.7   (tests and benchmarks only)
+  ccache                                     any               (optional)
+
+The scripts of this folder skip this step when CHORUS_SKIP_DEPS=1 is set.
+NEEDED
+    exit 3
+    ;;
+esac
+if [ "$with_dev" = 1 ]; then packages+=("${dev_packages[@]}"); fi
+
+installed() {
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
+}
+
+missing=()
+for package in "${packages[@]}"; do
+  installed "$package" || missing+=("$package")
+done
+
+if [ "${#missing[@]}" = 0 ]; then
+  echo "dependencies: all ${#packages[@]} packages are installed ($system)"
+  exit 0
+fi
+if [ "$check_only" = 1 ]; then
+  echo "dependencies: ${#missing[@]} of ${#packages[@]} packages are missing ($system):"
+  printf '  %s\n' "${missing[@]}"
+  echo "install them with: deploy/install-deps.sh$([ "$with_dev" = 1 ] && echo ' --dev')"
+  exit 1
+fi
+
+# Debian 12 has two Boosts that exclude each other, and its default one is too old for us.
+if [ "$system" = debian-12 ] && installed libboost1.74-dev; then
+  cat >&2 <<'BOOST'
+install-deps.sh: libboost1.74-dev is installed. Chorus needs Boost >= 1.81, and Debian's
+libboost1.81-dev cannot stand beside it. If nothing else on this machine needs 1.74:
+  apt-get remove libboost1.74-dev
+then run this again. (Programs already built keep working: they use the libboost-*1.74.0 packages.)
+BOOST
+  exit 1
+fi
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "install-deps.sh: packages are missing; run this as root, or install sudo" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+echo "dependencies: installing ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+  -o DPkg::Lock::Timeout=300 --no-install-recommends "${missing[@]}" >/dev/null
+echo "dependencies: all ${#packages[@]} packages are installed ($system)"
