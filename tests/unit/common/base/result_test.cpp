@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -159,9 +160,11 @@ struct Now {
   };
   explicit Now(promise_type* promise)
       : handle(std::coroutine_handle<promise_type>::from_promise(*promise)) {}
-  Now(const Now&) = delete;
-  Now& operator=(const Now&) = delete;
-  ~Now() { handle.destroy(); }
+  Now(Now&& other) noexcept : handle(std::exchange(other.handle, nullptr)) {}
+  Now& operator=(Now&&) = delete;
+  ~Now() {
+    if (handle) handle.destroy();
+  }
   bool await_ready() const noexcept { return true; }
   void await_suspend(std::coroutine_handle<>) const noexcept {}
   Result<int> await_resume() { return std::move(*handle.promise().value); }
