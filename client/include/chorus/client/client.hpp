@@ -53,15 +53,27 @@ struct ClientOptions {
 
   /// Leave after this many accepted training tasks; 0: never.
   std::uint64_t tasks_max = 0;
+
+  /// Write a finished update to the state folder before it is offered, so that it survives a power
+  /// cut of the device and is offered again at the next start. Costs one synced write of the whole
+  /// update per task. false: it lives in memory only, and a restart of the process loses the work
+  /// of the task in hand. Nothing that the server acknowledged is ever lost either way.
+  bool durable_upload = true;
+
+  /// Keep the newest versions (limits::kCachedVersionsMax) in the state folder, so that a restart
+  /// does not download them again and an interrupted download goes on where it stopped. false: only
+  /// the last version is kept, in memory.
+  bool cache_versions = true;
 };
 
 /// What happened during run().
 struct RunSummary {
-  std::uint64_t accepted = 0;
-  std::uint64_t rejected = 0;
-  std::uint64_t discarded = 0;
-  std::uint64_t reconnects = 0;
-  std::uint64_t bytes_sent = 0;
+  std::uint64_t accepted = 0;    ///< updates that the server counted
+  std::uint64_t evaluated = 0;   ///< evaluation reports that it counted
+  std::uint64_t rejected = 0;    ///< offers refused with a reason that lies in the update
+  std::uint64_t discarded = 0;   ///< offers that came too late or were not needed
+  std::uint64_t reconnects = 0;  ///< connections after the first
+  std::uint64_t bytes_sent = 0;  ///< frames, without what TLS adds
   std::uint64_t bytes_received = 0;
 };
 

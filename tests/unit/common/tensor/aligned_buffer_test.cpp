@@ -73,7 +73,7 @@ TEST(AlignedBuffer, SaysWhenThereIsNoMemory) {
 }
 
 TEST(AlignedBuffer, ThrowsLikeNewFromItsConstructor) {
-  EXPECT_THROW(AlignedBuffer<float>(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
+  EXPECT_THROW((AlignedBuffer<float>{std::numeric_limits<std::size_t>::max()}), std::bad_alloc);
 }
 
 }  // namespace

@@ -1,0 +1,102 @@
+// Labelled examples in memory, and how they are read from files.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "chorus/result.hpp"
+
+namespace chorus::client {
+
+/// Labelled examples. Immutable; a copy shares the numbers and costs little, a subset keeps only
+/// row numbers. May be read from several threads.
+class Dataset {
+ public:
+  /// What a dataset is made of.
+  struct Parts {
+    std::vector<float> features;               ///< f32[examples × product(feature_shape)], by rows
+    std::vector<std::uint64_t> feature_shape;  ///< of one example: {64} or {1, 8, 8}
+    std::vector<std::uint32_t> labels;         ///< one per example, each < classes
+    std::uint32_t classes = 0;                 ///< 0: the largest label + 1
+  };
+
+  /// No examples.
+  Dataset();
+
+  /// @errors shape_mismatch: features and labels do not fit; invalid_argument: a label is not
+  ///         below `classes`, there is no feature, or too many examples; not_finite
+  static Result<Dataset> create(Parts parts);
+
+  std::size_t size() const noexcept { return rows_ ? rows_->size() : total(); }
+  bool empty() const noexcept { return size() == 0; }
+  const std::vector<std::uint64_t>& feature_shape() const noexcept;
+  std::size_t feature_count() const noexcept;  ///< product of feature_shape
+  std::uint32_t classes() const noexcept;
+
+  /// @pre example < size()
+  std::span<const float> features(std::size_t example) const noexcept;
+  std::uint32_t label(std::size_t example) const noexcept;
+
+  /// Labels of all examples, in order.
+  std::vector<std::uint32_t> labels() const;
+
+  /// The examples with these numbers, in this order; a number may occur more than once.
+  /// @errors invalid_argument: a number is not below size()
+  Result<Dataset> subset(std::span<const std::uint32_t> examples) const;
+
+ private:
+  std::size_t total() const noexcept;
+  std::size_t row_of(std::size_t example) const noexcept;
+
+  std::shared_ptr<const Parts> parts_;
+  std::shared_ptr<const std::vector<std::uint32_t>> rows_;  // null: all rows of parts_
+};
+
+/// A dataset larger than this is refused unless the options say otherwise.
+inline constexpr std::uint64_t kDatasetBytesDefault = 4ULL << 30U;
+
+/// The two files of a dataset of the MNIST family, each plain or gzip.
+struct IdxOptions {
+  std::filesystem::path images;  ///< idx of unsigned bytes, 2 to 4 dimensions, examples first
+  std::filesystem::path labels;  ///< idx of unsigned bytes, 1 dimension
+  std::uint32_t classes = 0;     ///< 0: the largest label + 1
+  std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
+};
+
+/// Reads idx files. Bytes become value / 255, so that features lie in [0, 1]. n × h × w images have
+/// the feature shape {1, h, w}, n × w rows {w}, n × c × h × w images {c, h, w}.
+/// @errors not_found, io_failed; malformed_file (naming file, what was found, what was expected)
+Result<Dataset> load_idx(const IdxOptions& options);
+
+/// A table: one example per line, plain or gzip.
+struct CsvOptions {
+  std::filesystem::path path;
+  char separator = ',';
+  bool header = false;              ///< the first line holds column names
+  std::string label_column = "-1";  ///< a name of the header, or a number: 0 first, -1 last
+  std::string key_column;           ///< same; text that says whose example it is; empty: none
+  double divide_by = 1.0;           ///< every feature is divided by this
+  std::vector<std::uint64_t> feature_shape;        ///< e.g. {1, 8, 8}; empty: {columns}
+  std::uint32_t classes = 0;                       ///< 0: the largest label + 1
+  std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
+};
+
+struct CsvData {
+  Dataset dataset;
+  std::vector<std::string> keys;  ///< one per example with a key column, else empty
+};
+
+/// Reads a table of numbers. Fields may be quoted ("…", with "" for a quote) and then hold
+/// separators and line breaks; lines end with LF or CRLF; empty lines are skipped; spaces around a
+/// number are ignored. All columns but label and key are features, in file order. Labels are whole
+/// numbers from 0.
+/// @errors not_found, io_failed; malformed_file, naming file, line, column, value and what was
+///         expected (missing values among them); invalid_argument: the options contradict the file
+Result<CsvData> load_csv(const CsvOptions& options);
+
+}  // namespace chorus::client

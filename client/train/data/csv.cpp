@@ -1,0 +1,207 @@
+// Tables of numbers as datasets.
+#include <charconv>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "chorus/client/dataset.hpp"
+#include "client/train/data/csv_reader.hpp"
+#include "common/base/try.hpp"
+
+namespace chorus::client {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// Values from a file may be of any length; error messages are not.
+std::string excerpt(std::string_view text) {
+  constexpr std::size_t kShown = 40;
+  return text.size() <= kShown ? std::string(text) : std::string(text.substr(0, kShown)) + "…";
+}
+
+template <class T>
+std::optional<T> parse_whole(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// Reads records into parts.
+class Table {
+ public:
+  explicit Table(const CsvOptions& options, CsvReader reader)
+      : options_(options), reader_(std::move(reader)) {
+    parts_.classes = options.classes;
+    parts_.feature_shape = options.feature_shape;
+  }
+
+  Result<CsvData> read() {
+    CHORUS_OK(read_columns());
+    bool more = true;
+    if (options_.header) {
+      CHORUS_TRY(more, reader_.next());
+    }
+    while (more) {
+      CHORUS_OK(read_example());
+      CHORUS_TRY(more, reader_.next());
+    }
+    if (parts_.labels.empty()) return reader_.malformed(0, "there are no examples in the file");
+    CsvData data;
+    auto dataset = Dataset::create(std::move(parts_));
+    if (!dataset) {
+      return std::move(dataset).error().during("'" + options_.path.string() + "'");
+    }
+    data.dataset = std::move(dataset).value();
+    data.keys = std::move(keys_);
+    return data;
+  }
+
+ private:
+  // Finds label and key column in the first record, which stays current.
+  Result<void> read_columns() {
+    CHORUS_TRY(const bool any, reader_.next());
+    if (!any) return reader_.malformed(0, "the file is empty");
+    columns_ = reader_.fields().size();
+    if (options_.header) names_ = reader_.fields();
+    CHORUS_TRY(label_, find_column(options_.label_column, "label_column"));
+    if (!options_.key_column.empty()) {
+      CHORUS_TRY(key_, find_column(options_.key_column, "key_column"));
+    }
+    if (key_ == label_) {
+      return fail(errc::invalid_argument, "label_column and key_column are the same column");
+    }
+    const std::size_t features = columns_ - (key_.has_value() ? 2 : 1);
+    if (features == 0) return reader_.malformed(0, "no column is left for features");
+    if (parts_.feature_shape.empty()) parts_.feature_shape = {features};
+    std::uint64_t product = 1;
+    for (const std::uint64_t side : parts_.feature_shape) {
+      if (__builtin_mul_overflow(product, side, &product)) product = 0;
+    }
+    if (product == features) return {};
+    return fail(errc::invalid_argument,
+                fmt::format("'{}' has {} feature columns; the feature shape {} needs {}",
+                            options_.path.string(),
+                            features,
+                            fmt::join(parts_.feature_shape, "x"),
+                            product));
+  }
+
+  Result<std::size_t> find_column(const std::string& wanted, std::string_view option) const {
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      if (trimmed(names_[i]) == wanted) return i;
+    }
+    const auto number = parse_whole<std::int64_t>(wanted);
+    const auto count = static_cast<std::int64_t>(columns_);
+    if (number.has_value() && *number < count && *number >= -count) {
+      return static_cast<std::size_t>(*number < 0 ? *number + count : *number);
+    }
+    return fail(errc::invalid_argument,
+                fmt::format("{} '{}' is not in '{}', which has {} columns{}; give a number ({} to "
+                            "{}){}",
+                            option,
+                            excerpt(wanted),
+                            options_.path.string(),
+                            columns_,
+                            names_.empty() ? " without names" : "",
+                            -count,
+                            count - 1,
+                            names_.empty() ? "" : " or a name of the first line"));
+  }
+
+  Result<void> read_example() {
+    const auto& fields = reader_.fields();
+    if (fields.size() != columns_) {
+      return reader_.malformed(
+          0, fmt::format("there are {} columns; the first line has {}", fields.size(), columns_));
+    }
+    for (std::size_t i = 0; i < columns_; ++i) {
+      if (i == label_) {
+        CHORUS_OK(add_label(i));
+      } else if (i == key_) {
+        keys_.push_back(fields[i]);
+      } else {
+        CHORUS_OK(add_feature(i));
+      }
+    }
+    const std::uint64_t bytes = 4 * (parts_.features.size() + parts_.labels.size());
+    if (bytes <= options_.bytes_max) return {};
+    return reader_.malformed(
+        0, fmt::format("the examples need more than {} bytes of memory", options_.bytes_max));
+  }
+
+  Failure bad_value(std::size_t column, std::string_view expected) const {
+    const std::string_view value = trimmed(reader_.fields()[column]);
+    const std::string name = names_.empty() ? "" : fmt::format("'{}': ", excerpt(names_[column]));
+    if (value.empty() || value == "?" || value == "NA") {
+      return reader_.malformed(column + 1,
+                               fmt::format("{}the value is missing; expected {}", name, expected));
+    }
+    return reader_.malformed(column + 1,
+                             fmt::format("{}'{}' is not {}", name, excerpt(value), expected));
+  }
+
+  Result<void> add_label(std::size_t column) {
+    const std::string_view text = trimmed(reader_.fields()[column]);
+    const auto label = parse_whole<std::uint32_t>(text);
+    const std::uint32_t most = options_.classes == 0 ? std::numeric_limits<std::uint32_t>::max() - 1
+                                                     : options_.classes - 1;
+    if (!label.has_value() || *label > most) {
+      return bad_value(column, fmt::format("a class, a whole number from 0 to {}", most));
+    }
+    parts_.labels.push_back(*label);
+    return {};
+  }
+
+  Result<void> add_feature(std::size_t column) {
+    std::string_view text = trimmed(reader_.fields()[column]);
+    if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+    double value = 0.0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const auto scaled = static_cast<float>(value / options_.divide_by);
+    if (text.empty() || error != std::errc() || end != text.data() + text.size() ||
+        !std::isfinite(value) || !std::isfinite(scaled)) {
+      return bad_value(column, "a number");
+    }
+    parts_.features.push_back(scaled);
+    return {};
+  }
+
+  const CsvOptions& options_;
+  CsvReader reader_;
+  std::size_t columns_ = 0;
+  std::vector<std::string> names_;
+  std::optional<std::size_t> label_;
+  std::optional<std::size_t> key_;
+  Dataset::Parts parts_;
+  std::vector<std::string> keys_;
+};
+
+Result<void> check_options(const CsvOptions& options) {
+  if (options.separator == '"' || options.separator == '\n' || options.separator == '\r') {
+    return fail(errc::invalid_argument, "a quote or line end cannot separate columns");
+  }
+  if (options.divide_by == 0.0 || !std::isfinite(options.divide_by)) {
+    return fail(errc::invalid_argument,
+                fmt::format("divide_by is {}; expected a number other than 0", options.divide_by));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<CsvData> load_csv(const CsvOptions& options) {
+  CHORUS_OK(check_options(options));
+  CHORUS_TRY(GzipFile file, GzipFile::open(options.path));
+  return Table(options, CsvReader(std::move(file), options.separator)).read();
+}
+
+}  // namespace chorus::client

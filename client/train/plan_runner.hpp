@@ -1,0 +1,32 @@
+// Executes a TrainPlan or an EvaluatePlan on a network and a dataset.
+#pragma once
+
+#include "chorus/client/dataset.hpp"
+#include "chorus/client/trainer.hpp"
+#include "chorus/plan.hpp"
+#include "chorus/result.hpp"
+#include "client/train/network.hpp"
+
+namespace chorus::train {
+
+/// Checks a plan: values in their documented ranges, only instructions known here.
+/// @errors invalid_argument; unsupported_feature
+Result<void> check_plan(const TrainPlan& plan);
+Result<void> check_plan(const EvaluatePlan& plan);
+
+/// Trains network.parameters(). The order of examples in epoch e (from 0) is a Fisher-Yates shuffle
+/// with the stream ("shuffle", e) of plan.seed.
+/// @errors as check_plan; cancelled; not_finite; unsupported_feature: no examples, or none that the
+///         model takes; as Network
+Result<client::TaskReport> run_plan(Network& network,
+                                    const client::Dataset& data,
+                                    const TrainPlan& plan,
+                                    const client::CancelToken& cancel);
+
+/// Measures network.parameters(). Errors as above.
+Result<client::TaskReport> run_plan(Network& network,
+                                    const client::Dataset& data,
+                                    const EvaluatePlan& plan,
+                                    const client::CancelToken& cancel);
+
+}  // namespace chorus::train
