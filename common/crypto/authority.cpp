@@ -236,6 +236,23 @@ Result<std::pair<std::chrono::sys_seconds, std::chrono::sys_seconds>> within(
                    std::min(validity.from + validity.length, last));
 }
 
+Result<openssl::X509Req> parse_request(std::span<const std::byte> csr_der) {
+  if (csr_der.size() > limits::kCsrBytesMax) {
+    return fail(errc::malformed_message,
+                "a certificate request of " + std::to_string(csr_der.size()) +
+                    " bytes; the limit is " + std::to_string(limits::kCsrBytesMax));
+  }
+  const auto* data = reinterpret_cast<const unsigned char*>(csr_der.data());
+  const unsigned char* const end = data + csr_der.size();
+  openssl::X509Req request(d2i_X509_REQ(nullptr, &data, static_cast<long>(csr_der.size())));
+  if (request == nullptr || data != end) {
+    ERR_clear_error();
+    return fail(errc::malformed_message,
+                "the certificate request does not parse; expected PKCS#10 in DER");
+  }
+  return request;
+}
+
 }  // namespace
 
 Result<std::vector<std::byte>> make_csr(const PrivateKey& key, std::string_view common_name) {
@@ -332,23 +349,22 @@ Result<Identity> CertificateAuthority::issue_admin(std::string_view name,
   return Identity{std::move(certificate), std::move(key)};
 }
 
+Result<Sha256> csr_public_key_sha256(std::span<const std::byte> csr_der) {
+  CHORUS_TRY(const openssl::X509Req request, parse_request(csr_der));
+  CHORUS_TRY(EVP_PKEY* const key, proven_key(request.get()));
+  unsigned char* der = nullptr;
+  const int length = i2d_PUBKEY(key, &der);
+  if (length <= 0) return fail(errc::internal, "a public key cannot be encoded");
+  const auto digest = sha256(std::as_bytes(std::span(der, static_cast<std::size_t>(length))));
+  OPENSSL_free(der);
+  return digest;
+}
+
 Result<Certificate> CertificateAuthority::sign_device(std::span<const std::byte> csr_der,
                                                       const ClientId& device,
                                                       Validity validity) const {
   CHORUS_OK(check_name(device.value, "a device's name"));
-  if (csr_der.size() > limits::kCsrBytesMax) {
-    return fail(errc::malformed_message,
-                "a certificate request of " + std::to_string(csr_der.size()) +
-                    " bytes; the limit is " + std::to_string(limits::kCsrBytesMax));
-  }
-  const auto* data = reinterpret_cast<const unsigned char*>(csr_der.data());
-  const unsigned char* const end = data + csr_der.size();
-  const openssl::X509Req request(d2i_X509_REQ(nullptr, &data, static_cast<long>(csr_der.size())));
-  if (request == nullptr || data != end) {
-    ERR_clear_error();
-    return fail(errc::malformed_message,
-                "the certificate request does not parse; expected PKCS#10 in DER");
-  }
+  CHORUS_TRY(const openssl::X509Req request, parse_request(csr_der));
   Draft draft;
   CHORUS_TRY(draft.key, proven_key(request.get()));
   CHORUS_TRY(const auto period, within(validity, not_before_, not_after_));

@@ -95,6 +95,10 @@ class Certificate {
 /// A PKCS#10 request (DER) for a certificate on `key`, signed with it.
 Result<std::vector<std::byte>> make_csr(const PrivateKey& key, std::string_view common_name);
 
+/// SHA-256 of a request's public key (SubjectPublicKeyInfo, DER): the same for every request and
+/// certificate on that key. @errors as CertificateAuthority::sign_device
+Result<Sha256> csr_public_key_sha256(std::span<const std::byte> csr_der);
+
 /// A certificate with its key.
 struct Identity {
   Certificate certificate;

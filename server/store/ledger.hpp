@@ -122,6 +122,8 @@ class Ledger {
                              const std::string& certificate_sha256,
                              TimePoint expires_at) = 0;
   virtual Result<void> add_token(const TokenRow& token) = 0;
+  /// Behaviour: token_invalid when there is none with this hash.
+  virtual Result<TokenRow> token(const std::string& secret_sha256) const = 0;
   /// Behaviour: not_found when there is none of that name.
   virtual Result<DeviceRow> device(const ClientId& client) const = 0;
   /// Behaviour: names after `after` in order, at most `limit`.

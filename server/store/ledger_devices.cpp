@@ -173,6 +173,21 @@ Result<void> SqliteLedger::add_token(const TokenRow& token) {
       .run();
 }
 
+Result<TokenRow> SqliteLedger::token(const std::string& secret_sha256) const {
+  Statement find(db_, "SELECT device, uses_left, expires_ms FROM token WHERE secret_sha256 = ?1");
+  CHORUS_TRY(const bool known, find.text(secret_sha256).step());
+  if (!known) {
+    return fail(errc::token_invalid, "the join token is unknown; ask the operator for a new one");
+  }
+  TokenRow row;
+  row.secret_sha256 = secret_sha256;
+  row.device = find.take_text();
+  row.uses_left = static_cast<std::uint32_t>(find.take_u64());
+  row.expires_at = take_time(find);
+  CHORUS_OK(find.checked());
+  return row;
+}
+
 Result<DeviceRow> SqliteLedger::device(const ClientId& client) const {
   const std::string sql = std::string(kDeviceColumns) + "WHERE client = ?1";
   Statement find(db_, sql);

@@ -23,6 +23,7 @@ class SqliteLedger final : public Ledger {
                      const std::string& certificate_sha256,
                      TimePoint expires_at) override;
   Result<void> add_token(const TokenRow& token) override;
+  Result<TokenRow> token(const std::string& secret_sha256) const override;
   Result<DeviceRow> device(const ClientId& client) const override;
   Result<std::vector<DeviceRow>> devices(const std::string& after,
                                          std::size_t limit) const override;

@@ -1,0 +1,238 @@
+// The part of a session that moves models down and updates up.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "common/base/limits.hpp"
+#include "common/base/log.hpp"
+#include "common/base/try.hpp"
+#include "common/crypto/digest.hpp"
+#include "common/net/async.hpp"
+#include "common/tensor/aligned_buffer.hpp"
+#include "server/driver/fail_point.hpp"
+#include "server/net/session.hpp"
+#include "server/update/validator.hpp"
+
+namespace chorus::server {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using Buffer = tensor::AlignedBuffer<float>;
+
+constexpr auto kGrantPause = std::chrono::milliseconds(20);
+
+std::size_t chunk_length(std::uint64_t left) {
+  return static_cast<std::size_t>(std::min<std::uint64_t>(left, limits::kChunkBytesMax));
+}
+
+/// Checks a body as it arrives: place, digest, values.
+class BodyCheck {
+ public:
+  BodyCheck(const UploadTarget& target) : target_(target), validator_(target.value_max) {}
+
+  std::uint64_t offset() const noexcept { return offset_; }
+  bool complete() const noexcept { return offset_ == target_.meta.bytes; }
+
+  Result<void> take(std::span<const std::byte> body, std::span<const float> values) {
+    hasher_.update(body);
+    offset_ += body.size();
+    return validator_.check(values);
+  }
+
+  Result<void> place(std::uint64_t at, std::size_t length) const {
+    if (at != offset_ || length == 0 || length > target_.meta.bytes - offset_) {
+      return fail(errc::unexpected_message,
+                  "a chunk of " + std::to_string(length) + " bytes at offset " +
+                      std::to_string(at) + " of an update of " +
+                      std::to_string(target_.meta.bytes) + " bytes that stands at " +
+                      std::to_string(offset_));
+    }
+    if (length % sizeof(float) != 0) {
+      return fail(errc::unexpected_message,
+                  "a chunk of " + std::to_string(length) +
+                      " bytes cuts a float32 in two; lengths are multiples of 4");
+    }
+    return {};
+  }
+
+  Result<void> finish() const {
+    const BodyDigest found = hasher_.digest();
+    if (found == target_.meta.digest) return {};
+    return fail(errc::digest_mismatch,
+                "the body's XXH3-128 is " + hex(found) + ", the offer announced " +
+                    hex(target_.meta.digest));
+  }
+
+ private:
+  const UploadTarget& target_;
+  BodyHasher hasher_;
+  UpdateValidator validator_;
+  std::uint64_t offset_ = 0;
+};
+
+}  // namespace
+
+// Waits for other transfers to end when the budget is used up, as long as a chunk may take.
+Session::Async<MemoryBudget::Grant> Session::memory_for(std::uint64_t bytes) {
+  const auto until = std::chrono::steady_clock::now() + limits::kChunkDeadline;
+  for (;;) {
+    if (auto grant = services_.context->memory->take(bytes)) co_return grant;
+    if (std::chrono::steady_clock::now() > until) {
+      co_return fail(errc::busy, "the server's memory for transfers is used up; try again later");
+    }
+    CHORUS_CO_OK(co_await net::sleep_for(kGrantPause));
+  }
+}
+
+// ---- down ----
+
+Session::Async<std::shared_ptr<const VersionReader>> Session::version_for(
+    const wire::Fetch& fetch) {
+  if (assignment_ && assignment_->model->info().sha256 == fetch.sha256) {
+    co_return assignment_->model;
+  }
+  if (!peer_.is_admin()) {
+    co_return fail(errc::permission_denied,
+                   "a device may fetch the version of its present task only");
+  }
+  auto open = [this, &fetch] { return services_.context->versions->open_version(fetch.sha256); };
+  co_return co_await net::run_on(services_.context->store, std::move(open));
+}
+
+Session::Async<void> Session::send_version(wire::Fetch fetch,
+                                           std::shared_ptr<const VersionReader> version) {
+  const std::uint64_t total = version->info().bytes;
+  if (fetch.offset > total) {
+    co_return fail(errc::invalid_argument,
+                   "offset " + std::to_string(fetch.offset) + " lies beyond the version's " +
+                       std::to_string(total) + " bytes");
+  }
+  const auto traffic = assignment_ ? assignment_->traffic : nullptr;
+  const std::size_t room = chunk_length(total - fetch.offset);
+  CHORUS_CO_TRY(const MemoryBudget::Grant grant, co_await memory_for(room));
+  CHORUS_CO_TRY(auto buffer, tensor::AlignedBuffer<std::byte>::create(room));
+  std::uint64_t at = fetch.offset;
+  do {
+    const std::size_t length = chunk_length(total - at);
+    const std::span<std::byte> part(buffer.data(), length);
+    CHORUS_CO_OK(version->read_bytes(at, part));
+    wire::Message chunk(wire::Chunk{at});
+    CHORUS_CO_OK(co_await frames_.write(std::move(chunk), part));
+    at += length;
+    if (traffic) traffic->down += length;
+  } while (at < total);
+  co_return Result<void>();
+}
+
+// ---- up ----
+
+Session::Async<Session::Next> Session::handle_offer(wire::Offer offer) {
+  OfferDecision decision;
+  auto ask = [this, &offer, &decision] { decision = services_.board->offer(key_, offer); };
+  CHORUS_CO_OK(co_await net::run_on(services_.context->control, std::move(ask)));
+  if (decision.kind == OfferDecision::Kind::refuse) {
+    wire::Message refuse(std::move(decision.refuse));
+    CHORUS_CO_OK(co_await frames_.write(std::move(refuse)));
+    co_return Next{};
+  }
+  if (decision.kind != OfferDecision::Kind::take) co_return Next{};  // answered by send()
+  co_return co_await receive_upload(std::move(decision.target));
+}
+
+Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const UploadTarget> target) {
+  Context& context = *services_.context;
+  const UpdateMeta& meta = target->meta;
+  RoundJournal& journal = *target->journal;
+  const std::size_t room = chunk_length(meta.bytes);
+  CHORUS_CO_TRY(const MemoryBudget::Grant grant, co_await memory_for(room));
+  CHORUS_CO_TRY(Buffer buffer, Buffer::create(room / sizeof(float)));
+  const std::span<std::byte> bytes = std::as_writable_bytes(buffer.span());
+  BodyCheck check(*target);
+  std::optional<Failure> rejected;
+
+  // An interrupted upload goes on where it stopped; what is stored is read once more, because the
+  // digest covers the whole body.
+  std::uint64_t stored = 0;
+  auto begin = [&journal, &meta, &stored]() -> Result<void> {
+    CHORUS_TRY(stored, journal.begin(meta));
+    return {};
+  };
+  CHORUS_CO_OK(co_await net::run_on(context.store, std::move(begin)));
+  while (check.offset() < stored) {
+    const std::size_t length = chunk_length(stored - check.offset());
+    auto read = [&journal, &meta, &check, part = bytes.first(length)]() -> Result<void> {
+      CHORUS_TRY(const auto reader, journal.reader(meta.client));
+      return reader->read(check.offset(), part);
+    };
+    CHORUS_CO_OK(co_await net::run_on(context.store, std::move(read)));
+    const std::span<const float> values(buffer.data(), length / sizeof(float));
+    if (auto good = check.take(bytes.first(length), values); !good && !rejected) {
+      rejected = std::move(good).error();
+    }
+  }
+  wire::Message take(wire::Take{target->task, stored});
+  CHORUS_CO_OK(co_await frames_.write(std::move(take)));
+
+  while (!check.complete() && !rejected) {
+    CHORUS_CO_TRY(auto incoming, co_await frames_.read(services_.idle_deadline, bytes));
+    const auto* chunk = std::get_if<wire::Chunk>(&incoming.message);
+    if (chunk == nullptr) {
+      CHORUS_CO_TRY(const bool answered, co_await answer_common(incoming.message));
+      if (answered) continue;
+      // The device has given the task up, e.g. after Cancel.
+      auto give_up = [this, &target] {
+        services_.board->upload_failed(
+            key_, target->task, false, fail(errc::cancelled, "the device gave the upload up"));
+      };
+      CHORUS_CO_OK(co_await net::run_on(context.control, std::move(give_up)));
+      co_return Next{std::move(incoming.message)};
+    }
+    CHORUS_CO_OK(check.place(chunk->offset, incoming.body.size()));
+    const std::uint64_t at = check.offset();
+    const std::span<const float> values(buffer.data(), incoming.body.size() / sizeof(float));
+    if (auto good = check.take(incoming.body, values); !good) rejected = std::move(good).error();
+    target->traffic->up += incoming.body.size();
+    auto append = [&journal, &meta, at, body = incoming.body] {
+      CHORUS_FAIL_POINT("upload.before_append");
+      return journal.append(meta.client, at, body);
+    };
+    CHORUS_CO_OK(co_await net::run_on(context.store, std::move(append)));
+  }
+  if (!rejected) {
+    if (auto good = check.finish(); !good) rejected = std::move(good).error();
+  }
+  if (!rejected) {
+    CHORUS_FAIL_POINT("upload.complete");
+    auto complete = [this, &target] { services_.board->upload_complete(key_, target->task); };
+    CHORUS_CO_OK(co_await net::run_on(context.control, std::move(complete)));
+    co_return Next{};
+  }
+  co_return co_await reject_upload(std::move(target), std::move(*rejected));
+}
+
+// The body was at fault: nothing of it is kept, the device is told and is out of this round.
+Session::Async<Session::Next> Session::reject_upload(std::shared_ptr<const UploadTarget> target,
+                                                     Failure why) {
+  Context& context = *services_.context;
+  auto abandon = [&target] { target->journal->abandon(target->meta.client); };
+  CHORUS_CO_OK(co_await net::run_on(context.store, std::move(abandon)));
+  auto tell = [this, &target, &why] {
+    services_.board->upload_failed(key_, target->task, true, why);
+  };
+  CHORUS_CO_OK(co_await net::run_on(context.control, std::move(tell)));
+  wire::Message refuse(wire::Refuse{target->task, why.code, why.detail, Duration{}});
+  CHORUS_CO_OK(co_await frames_.write(std::move(refuse)));
+  // Chunks that were on their way are read and forgotten.
+  const std::size_t room = chunk_length(target->meta.bytes);
+  CHORUS_CO_TRY(auto buffer, tensor::AlignedBuffer<std::byte>::create(room));
+  for (;;) {
+    CHORUS_CO_TRY(auto incoming, co_await frames_.read(services_.idle_deadline, buffer.span()));
+    if (!std::holds_alternative<wire::Chunk>(incoming.message)) {
+      co_return Next{std::move(incoming.message)};
+    }
+  }
+}
+
+}  // namespace chorus::server
