@@ -35,6 +35,7 @@ struct Progress {
   std::uint64_t done = 0;   ///< bytes moved, while downloading or uploading
   std::uint64_t total = 0;
   std::string detail;       ///< e.g. why it cannot connect
+  bool operator==(const Progress&) const = default;
 };
 
 struct ClientOptions {
