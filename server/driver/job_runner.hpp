@@ -82,6 +82,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
     RoundId round;
     std::shared_ptr<RoundJournal> journal;
     std::shared_ptr<RoundTraffic> traffic;
+    MemoryBudget::Grant memory;                  ///< of the lane
     std::optional<Lane> lane;
     std::map<ClientId, UpdateMeta> metas;       ///< offered; see the machine for their state
     std::map<ClientId, std::uint64_t> weights;  ///< of admitted offers
@@ -123,7 +124,8 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   /// Starts a coroutine that keeps this job alive; counted in in_flight_.
   void spawn(boost::asio::awaitable<void> work, const char* what);
 
-  Result<Lane> new_lane(std::optional<LaneCheckpoint> checkpoint) const;
+  /// Gives `work` its lane, within the memory budget.
+  Result<void> make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint) const;
   LaneBounds lane_bounds() const;
   RoundRow round_row(RoundState state, std::string why) const;
   std::vector<ReceiptRow> receipts() const;

@@ -88,9 +88,21 @@ LaneBounds JobRunner::lane_bounds() const {
   return LaneBounds{machine_.invited(), strategy_->weight_max(), config_.limits.value_max};
 }
 
-Result<Lane> JobRunner::new_lane(std::optional<LaneCheckpoint> checkpoint) const {
-  if (checkpoint) return Lane::restore(std::move(*checkpoint), lane_bounds());
-  return Lane::create(parameters_, lane_bounds());
+Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint) const {
+  const std::uint64_t bytes = parameters_ * sizeof(std::int64_t);
+  work.memory = context_.memory->take(bytes);
+  if (!work.memory) {
+    return fail(errc::busy,
+                "a round of job '" + row_.job.value + "' needs " + std::to_string(bytes) +
+                    " bytes for its sums, and " +
+                    std::to_string(context_.memory->budget() - context_.memory->granted()) +
+                    " of limits.memory_budget are left: raise it, or pause another job");
+  }
+  CHORUS_TRY(Lane lane,
+             checkpoint ? Lane::restore(std::move(*checkpoint), lane_bounds())
+                        : Lane::create(parameters_, lane_bounds()));
+  work.lane.emplace(std::move(lane));
+  return {};
 }
 
 asio::awaitable<Result<void>> JobRunner::load_base(Sha256 version) {
@@ -107,10 +119,8 @@ asio::awaitable<void> JobRunner::open_round(OpenRound action) {
   work->traffic = traffic_;
   work->cohort = action.cohort;
   work->opened_at = context_.now();
-  if (auto lane = new_lane(std::nullopt); lane) {
-    work->lane.emplace(std::move(*lane));
-  } else {
-    feed(StoreFailed{lane.error().to_string()});
+  if (auto made = make_lane(*work, std::nullopt); !made) {
+    feed(StoreFailed{made.error().to_string()});
     co_return;
   }
   work_ = work;
@@ -265,6 +275,7 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
                row.discarded);
   auto remove = [&work] { return work->journal->remove(); };
   work->lane.reset();
+  work->memory = MemoryBudget::Grant();
   feed(RoundPublished{action.round});
   const auto removed = co_await net::run_on(context_.store, std::move(remove));
   if (!removed) spdlog::warn("removing a closed round's journal: {}", removed.error().to_string());
@@ -290,6 +301,7 @@ asio::awaitable<void> JobRunner::abandon_round(AbandonRound action) {
   traffic_ = std::make_shared<RoundTraffic>();
   spdlog::warn("job {}: round {} abandoned: {}", row_.job.value, action.round.value, action.why);
   work->lane.reset();
+  work->memory = MemoryBudget::Grant();
   feed(RoundAbandoned{action.round});
 }
 
@@ -376,8 +388,7 @@ asio::awaitable<Result<void>> JobRunner::restore_open_round(RoundRow row, Restor
     work->metas[meta.client] = meta;
     restored.examples[meta.client] = meta.examples;
   }
-  CHORUS_CO_TRY(Lane lane, new_lane(std::move(found.checkpoint)));
-  work->lane.emplace(std::move(lane));
+  CHORUS_CO_OK(make_lane(*work, std::move(found.checkpoint)));
   spdlog::info("job {}: round {} resumes with {} durable updates and {} unfinished uploads",
                row_.job.value,
                row.round.value,
