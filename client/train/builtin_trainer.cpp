@@ -70,7 +70,7 @@ Result<TaskReport> evaluate_model(const ModelSpec& model,
                                   std::uint32_t batch_size) {
   CHORUS_TRY(const std::unique_ptr<train::Network> network, train::Network::create(model));
   CHORUS_OK(load_parameters(*network, parameters));
-  const CancelToken never;
+  const CancelToken never{};
   return train::run_plan(*network, dataset, EvaluatePlan{batch_size}, never);
 }
 

@@ -13,7 +13,7 @@ using test::make_examples;
 using test::start_of;
 
 const CancelToken& never() {
-  static const CancelToken token;
+  static const CancelToken token{};
   return token;
 }
 

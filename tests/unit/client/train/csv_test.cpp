@@ -30,7 +30,7 @@ class Csv : public testing::Test {
     EXPECT_THAT(data.error().detail, HasSubstr(why));
   }
 
-  const test::TempFolder folder_;
+  const test::TempFolder folder_{};
   CsvOptions options_;
 };
 

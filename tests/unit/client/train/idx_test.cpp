@@ -44,7 +44,7 @@ class Idx : public testing::Test {
     EXPECT_THAT(data.error().detail, HasSubstr(folder_.path().string()));
   }
 
-  const test::TempFolder folder_;
+  const test::TempFolder folder_{};
   IdxOptions options_;
   const std::string images_ = idx({2, 1, 3}, std::string("\x00\xff\x33\x01\x02\x03", 6));
   const std::string labels_ = idx({2}, std::string("\x04\x01", 2));

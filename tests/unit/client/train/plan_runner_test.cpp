@@ -58,7 +58,7 @@ class PlanRunner : public testing::Test {
 
   const ModelSpec model_{{6}, {Dense{"", 8}, Relu{}, Dense{"", 3}}};
   const Dataset data_ = make_examples({6}, 21, 3);
-  const CancelToken never_;
+  const CancelToken never_{};
   std::unique_ptr<Network> network_;
 };
 

@@ -63,7 +63,7 @@ TEST(Digits, SmallConvolutionalNetworkLearnsThem) {
       {data.subset(split->train).value(), data.subset(split->holdout).value(), 1});
   const ModelSpec model = small_cnn();
   auto parameters = test::start_of(model);
-  const CancelToken never;
+  const CancelToken never{};
   TrainTask task;
   task.model = &model;
   task.cancel = &never;
@@ -88,7 +88,7 @@ TEST(Digits, TrainersInDifferentThreadsDoNotDisturbEachOther) {
   const auto train = [&](std::size_t client) {
     const auto trainer = make_builtin_trainer({data.subset((*partition)[client]).value(), {}, 1});
     auto parameters = test::start_of(model);
-    const CancelToken never;
+    const CancelToken never{};
     TrainTask task;
     task.model = &model;
     task.cancel = &never;

@@ -106,7 +106,7 @@ TEST_F(Torch, TrainedParametersAgree) {
   auto trainer = client::make_builtin_trainer({data_, {}, 1});
   std::vector<float> parameters(golden("parameters").begin(), golden("parameters").end());
   const ModelSpec model = reference_network();
-  const client::CancelToken never;
+  const client::CancelToken never{};
   TrainPlan plan;
   plan.budget = {Budget::Unit::epochs, 4};
   plan.batch_size = 8;
