@@ -9,7 +9,7 @@ namespace chorus {
 /// Error codes. The numbers travel on the wire and are printed to people: never renumber, never
 /// reuse. `docs/protocol.md` lists each with what to do about it; `may_retry()` says whether the
 /// same request may succeed later without anybody changing anything.
-// NOLINTNEXTLINE(readability-identifier-naming): spelled like std::errc on purpose.
+// NOLINTNEXTLINE(readability-identifier-naming, performance-enum-size): as std::errc; sent as u32
 enum class errc : std::uint32_t {
   // What a peer or a person sent is wrong.
   invalid_argument = 1,      ///< a value is outside its documented range
