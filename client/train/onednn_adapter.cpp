@@ -84,6 +84,21 @@ struct WindowDims {
   Dims padding;
 };
 
+// What the backward pass of a convolution needs of its forward pass.
+struct Convolution {
+  Dims in;
+  Dims out;
+  Dims weight_shape;
+  WindowDims window;
+  dnnl::convolution_forward::primitive_desc forward;
+  memory input;          // as the layer before left it
+  memory source;         // the same in forward's layout
+  memory weight;         // plain, the parameters themselves
+  memory packed_weight;  // the same in forward's layout
+};
+
+constexpr auto kConvolution = dnnl::algorithm::convolution_direct;
+
 }  // namespace
 
 struct Tape::Impl {
@@ -134,6 +149,11 @@ struct Tape::Impl {
     program.add(primitive, std::move(arguments));
     if (!direct) copy(program, result, target);
   }
+
+  void add_weight_gradient(const Convolution& conv,
+                           const memory& gradient,
+                           const LayerTensors& tensors);
+  memory add_input_gradient(const Convolution& conv, const memory& gradient);
 
   void push(BuildBackward build, bool has_parameters) {
     if (training) layers.push_back({std::move(build), parameters_before});
@@ -204,17 +224,67 @@ void Tape::dense(std::int64_t units, const LayerTensors& tensors) {
   tape.push(backward, true);
 }
 
+void Tape::Impl::add_weight_gradient(const Convolution& conv,
+                                     const memory& gradient,
+                                     const LayerTensors& tensors) {
+  const WindowDims& w = conv.window;
+  const memory::desc bias_desc = plain({conv.out[1]});
+  const dnnl::convolution_backward_weights::primitive_desc weights({kConvolution,
+                                                                    any(conv.in),
+                                                                    any(conv.weight_shape),
+                                                                    bias_desc,
+                                                                    any(conv.out),
+                                                                    w.stride,
+                                                                    w.padding,
+                                                                    w.padding},
+                                                                   engine,
+                                                                   conv.forward);
+  // The input may be wanted in another layout than forwards.
+  const bool same = weights.src_desc() == conv.source.get_desc();
+  const memory source = same ? conv.source : in_layout(backward, conv.input, weights.src_desc());
+  Arguments arguments = {
+      {DNNL_ARG_SRC, source},
+      {DNNL_ARG_DIFF_DST, in_layout(backward, gradient, weights.diff_dst_desc())},
+      {DNNL_ARG_DIFF_BIAS, view(bias_desc, tensors.bias_gradient)}};
+  add_into(backward,
+           dnnl::convolution_backward_weights(weights),
+           std::move(arguments),
+           {DNNL_ARG_DIFF_WEIGHTS, weights.diff_weights_desc()},
+           view(plain(conv.weight_shape), tensors.weight_gradient));
+}
+
+memory Tape::Impl::add_input_gradient(const Convolution& conv, const memory& gradient) {
+  const WindowDims& w = conv.window;
+  const dnnl::convolution_backward_data::primitive_desc data({kConvolution,
+                                                              any(conv.in),
+                                                              any(conv.weight_shape),
+                                                              any(conv.out),
+                                                              w.stride,
+                                                              w.padding,
+                                                              w.padding},
+                                                             engine,
+                                                             conv.forward);
+  const bool same = data.weights_desc() == conv.packed_weight.get_desc();
+  const memory weight =
+      same ? conv.packed_weight : in_layout(backward, conv.weight, data.weights_desc());
+  memory result = allocate(data.diff_src_desc());
+  backward.add(dnnl::convolution_backward_data(data),
+               {{DNNL_ARG_WEIGHTS, weight},
+                {DNNL_ARG_DIFF_DST, in_layout(backward, gradient, data.diff_dst_desc())},
+                {DNNL_ARG_DIFF_SRC, result}});
+  return result;
+}
+
 void Tape::convolution(std::int64_t channels, const Window& window, const LayerTensors& tensors) {
   Impl& tape = *impl_;
   const Dims in = shape_of(tape.current);
   const Dims out = windowed_shape(in, channels, window);
   const Dims weight_shape = {channels, in[1], window.kernel, window.kernel};
   const WindowDims w(window);
-  const auto algorithm = dnnl::algorithm::convolution_direct;
   const memory::desc bias_desc = plain({channels});
   // oneDNN chooses the layouts: blocked ones are several times faster here.
   const dnnl::convolution_forward::primitive_desc forward({tape.kind(),
-                                                           algorithm,
+                                                           kConvolution,
                                                            any(in),
                                                            any(weight_shape),
                                                            bias_desc,
@@ -223,9 +293,9 @@ void Tape::convolution(std::int64_t channels, const Window& window, const LayerT
                                                            w.padding,
                                                            w.padding},
                                                           tape.engine);
+  const memory input = tape.current;
   const memory weight = tape.view(plain(weight_shape), tensors.weight);
-  const memory unpacked = tape.current;
-  const memory source = tape.in_layout(tape.forward, tape.current, forward.src_desc());
+  const memory source = tape.in_layout(tape.forward, input, forward.src_desc());
   const memory packed = tape.in_layout(tape.forward, weight, forward.weights_desc());
   const memory output = tape.allocate(forward.dst_desc());
   tape.forward.add(dnnl::convolution_forward(forward),
@@ -235,43 +305,10 @@ void Tape::convolution(std::int64_t channels, const Window& window, const LayerT
                     {DNNL_ARG_DST, output}});
   tape.current = output;
 
+  const Convolution conv{in, out, weight_shape, w, forward, input, source, weight, packed};
   const auto backward = [=, &tape](const memory& gradient, bool wanted) {
-    const dnnl::convolution_backward_weights::primitive_desc weights({algorithm,
-                                                                      any(in),
-                                                                      any(weight_shape),
-                                                                      bias_desc,
-                                                                      any(out),
-                                                                      w.stride,
-                                                                      w.padding,
-                                                                      w.padding},
-                                                                     tape.engine,
-                                                                     forward);
-    // The input may be wanted in another layout than forwards; `source` is a copy of `unpacked`.
-    const bool same = weights.src_desc() == source.get_desc();
-    const memory input =
-        same ? source : tape.in_layout(tape.backward, unpacked, weights.src_desc());
-    tape.add_into(
-        tape.backward,
-        dnnl::convolution_backward_weights(weights),
-        {{DNNL_ARG_SRC, input},
-         {DNNL_ARG_DIFF_DST, tape.in_layout(tape.backward, gradient, weights.diff_dst_desc())},
-         {DNNL_ARG_DIFF_BIAS, tape.view(bias_desc, tensors.bias_gradient)}},
-        {DNNL_ARG_DIFF_WEIGHTS, weights.diff_weights_desc()},
-        tape.view(plain(weight_shape), tensors.weight_gradient));
-    if (!wanted) return memory();
-    const dnnl::convolution_backward_data::primitive_desc data(
-        {algorithm, any(in), any(weight_shape), any(out), w.stride, w.padding, w.padding},
-        tape.engine,
-        forward);
-    const bool packed_fits = data.weights_desc() == packed.get_desc();
-    memory result = tape.allocate(data.diff_src_desc());
-    tape.backward.add(
-        dnnl::convolution_backward_data(data),
-        {{DNNL_ARG_WEIGHTS,
-          packed_fits ? packed : tape.in_layout(tape.backward, weight, data.weights_desc())},
-         {DNNL_ARG_DIFF_DST, tape.in_layout(tape.backward, gradient, data.diff_dst_desc())},
-         {DNNL_ARG_DIFF_SRC, result}});
-    return result;
+    tape.add_weight_gradient(conv, gradient, tensors);
+    return wanted ? tape.add_input_gradient(conv, gradient) : memory();
   };
   tape.push(backward, true);
 }

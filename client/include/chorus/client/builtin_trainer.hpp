@@ -31,8 +31,8 @@ struct BuiltinTrainerOptions {
 ///
 /// Beside the errors of Trainer: unsupported_feature (also: no examples for the task, a model that
 /// does not take them, a label the model has no output for), invalid_argument (a plan out of
-/// range), shape_mismatch (parameters and model differ), not_finite (training diverged; nothing
-/// useful is in `parameters`), busy (no memory).
+/// range), shape_mismatch (parameters and model differ), not_finite (training diverged), busy (no
+/// memory). A task that fails leaves `parameters` as they were.
 std::unique_ptr<Trainer> make_builtin_trainer(BuiltinTrainerOptions options);
 
 /// Mean loss and accuracy of a model on a dataset, with one thread.
