@@ -1,0 +1,91 @@
+// The device's state folder: who it is, the versions it keeps, the update it has not delivered.
+//
+//   lock               held while a process uses the folder
+//   key.pem            private key, 0600; written before it is first used, kept on renewal
+//   identity.json      server, name, fingerprint of the CA; written last: with it the identity is
+//   whole certificate.pem    replaced as one step on renewal ca.pem upload.body        an update,
+//   raw float32 upload.offer       the frame of its offer; written after the body is on disk: with
+//   it the upload
+//                      counts, without it the body is rubbish
+//   versions/          see version_cache.hpp
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "chorus/result.hpp"
+#include "common/base/files.hpp"
+#include "common/base/types.hpp"
+#include "common/wire/messages.hpp"
+
+namespace chorus::client {
+
+/// Who the device is, as enrolment left it.
+struct DeviceIdentity {
+  std::string server;  ///< "host:port" that it enrolled at
+  std::string name;
+  std::string certificate_pem;
+  std::string key_pem;
+  std::string ca_pem;
+};
+
+class StateFolder {
+ public:
+  /// Makes the folder (0700) when missing and locks it.
+  /// @errors busy: another process uses it; io_failed, disk_full
+  static Result<StateFolder> open(const std::filesystem::path& folder);
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+  std::filesystem::path versions_path() const { return path_ / "versions"; }
+
+  // ---- identity ----
+
+  bool has_identity() const;
+  /// @errors not_found (enrol first), malformed_file
+  Result<DeviceIdentity> identity() const;
+  /// The key of an enrolment that was begun, or empty. @errors malformed_file
+  Result<std::string> key_pem() const;
+  Result<void> store_key(const std::string& pem) const;
+  /// Everything but the key, in the order that leaves no half identity behind.
+  Result<void> store_identity(const DeviceIdentity& identity) const;
+  Result<void> store_certificate(const std::string& pem) const;
+
+  // ---- the unfinished upload ----
+
+  /// A body that is being written. Destroyed before commit(): the upload does not exist.
+  class UploadWriter {
+   public:
+    Result<void> append(std::span<const std::byte> data);
+    /// Makes body and offer durable, in this order.
+    Result<void> commit(const wire::Offer& offer);
+
+   private:
+    friend class StateFolder;
+    UploadWriter(std::filesystem::path folder, UniqueFd file)
+        : folder_(std::move(folder)), file_(std::move(file)) {}
+    std::filesystem::path folder_;
+    UniqueFd file_;
+    std::uint64_t bytes_ = 0;
+  };
+  /// Begins a new one; what was there before is gone.
+  Result<UploadWriter> write_upload() const;
+  /// The offer of an upload that a former process left; none also when what is there is damaged
+  /// (it is then removed, and `damage` says why).
+  Result<std::optional<wire::Offer>> unfinished_upload(std::string* damage) const;
+  /// Reads the body of unfinished_upload(). @pre into.size() == offer.bytes
+  Result<void> read_upload(std::span<std::byte> into) const;
+  Result<void> drop_upload() const;
+
+ private:
+  StateFolder(std::filesystem::path path, UniqueFd lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
+
+  std::filesystem::path path_;
+  UniqueFd lock_;
+};
+
+}  // namespace chorus::client

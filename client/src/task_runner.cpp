@@ -1,0 +1,146 @@
+#include "client/src/task_runner.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "chorus/kernels/kernels.hpp"
+#include "common/base/limits.hpp"
+#include "common/base/try.hpp"
+#include "common/crypto/digest.hpp"
+
+namespace chorus::client {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "update bodies are little-endian and sent as they lie in memory");
+
+constexpr std::size_t kTileFloats = 64U << 10U;  // stays in the L2 cache through all passes
+
+Result<void> check_report(const TaskReport& report) {
+  if (report.examples == 0) {
+    return fail(errc::weight_out_of_range, "the trainer reports 0 examples; expected at least 1");
+  }
+  if (report.metrics.size() > limits::kMetricsMax) {
+    return fail(errc::invalid_argument,
+                "the trainer reports " + std::to_string(report.metrics.size()) +
+                    " metrics; at most " + std::to_string(limits::kMetricsMax) + " are allowed");
+  }
+  for (const Metric& metric : report.metrics) {
+    if (!wire::valid_name(metric.name)) {
+      return fail(errc::invalid_argument,
+                  "the trainer reports a metric named '" + metric.name +
+                      "'; expected a name of a-z 0-9 . _ -");
+    }
+    if (!std::isfinite(metric.value)) {
+      return fail(errc::not_finite,
+                  "the trainer reports " + metric.name + " = " + std::to_string(metric.value));
+    }
+  }
+  return {};
+}
+
+Result<TaskReport> call(Trainer& trainer, const TaskInput& input, std::span<float> y) {
+  const wire::Work& work = *input.work;
+  try {
+    if (const auto* plan = std::get_if<TrainPlan>(&work.plan)) {
+      const TrainTask task{work.task.job.value,
+                           work.task.round.value,
+                           *plan,
+                           &work.spec,
+                           input.layout,
+                           input.cancel};
+      return trainer.train(task, y);
+    }
+    const EvaluateTask task{work.task.job.value,
+                            work.task.round.value,
+                            std::get<EvaluatePlan>(work.plan),
+                            &work.spec,
+                            input.layout,
+                            input.cancel};
+    return trainer.evaluate(task, input.parameters);
+  } catch (const std::exception& error) {
+    return fail(errc::internal, std::string("the trainer threw an exception: ") + error.what());
+  } catch (...) {
+    return fail(errc::internal, "the trainer threw an exception of an unknown type");
+  }
+}
+
+// y becomes y - x, tile by tile: subtracted, checked, hashed and written while it is in the cache.
+Result<BodyDigest> form_update(std::span<float> y,
+                               std::span<const float> x,
+                               std::optional<StateFolder::UploadWriter>& writer) {
+  BodyHasher hasher;
+  for (std::size_t at = 0; at < y.size(); at += kTileFloats) {
+    const auto tile = y.subspan(at, std::min(kTileFloats, y.size() - at));
+    kernels::subtract_f32(tile, x.subspan(at, tile.size()), tile);
+    if (!kernels::stats_f32(tile).finite) {
+      return fail(errc::not_finite,
+                  "the update holds a NaN or an infinity within elements " + std::to_string(at) +
+                      " to " + std::to_string(at + tile.size() - 1) + "; training diverged");
+    }
+    const auto bytes = std::as_bytes(tile);
+    hasher.update(bytes);
+    if (writer) CHORUS_OK(writer->append(bytes));
+  }
+  return hasher.digest();
+}
+
+Result<std::shared_ptr<UpdateBuffer>> copy_of(const TaskInput& input) {
+  std::shared_ptr<UpdateBuffer> y = input.scratch;
+  if (y == nullptr || y->size() != input.parameters.size()) {
+    y.reset();
+    CHORUS_TRY(auto fresh, UpdateBuffer::create(input.parameters.size()));
+    y = std::make_shared<UpdateBuffer>(std::move(fresh));
+  }
+  std::copy(input.parameters.begin(), input.parameters.end(), y->begin());
+  return y;
+}
+
+wire::Offer offer_of(const wire::Work& work, const TaskReport& report, double seconds) {
+  wire::Offer offer;
+  offer.task = work.task;
+  offer.base = work.model.sha256;
+  offer.examples = Examples{report.examples};
+  offer.steps = report.steps;
+  offer.seconds = seconds;
+  offer.metrics = report.metrics;
+  return offer;
+}
+
+}  // namespace
+
+Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
+  using Clock = std::chrono::steady_clock;
+  const auto began = Clock::now();
+  const bool trains = input.work->task.kind == TaskKind::train;
+  FinishedTask finished;
+  std::span<float> y;
+  if (trains) {
+    CHORUS_TRY(finished.update, copy_of(input));
+    y = finished.update->span();
+  }
+  CHORUS_TRY(const TaskReport report, call(trainer, input, y));
+  if (input.cancel->cancelled()) return fail(errc::cancelled, "the task is no longer wanted");
+  CHORUS_OK(check_report(report));
+  const std::chrono::duration<double> seconds = Clock::now() - began;
+  finished.offer = offer_of(*input.work, report, seconds.count());
+  if (!trains) return finished;
+
+  std::optional<StateFolder::UploadWriter> writer;
+  if (input.durable != nullptr) {
+    CHORUS_TRY(writer, input.durable->write_upload());
+  }
+  CHORUS_TRY(finished.offer.digest, form_update(y, input.parameters, writer));
+  finished.offer.bytes = y.size_bytes();
+  if (writer) CHORUS_OK(writer->commit(finished.offer));
+  return finished;
+}
+
+}  // namespace chorus::client

@@ -1,0 +1,38 @@
+// One task on the compute thread: trainer, update, checks, offer.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "chorus/client/trainer.hpp"
+#include "chorus/result.hpp"
+#include "client/src/state_folder.hpp"
+#include "common/tensor/aligned_buffer.hpp"
+#include "common/wire/messages.hpp"
+
+namespace chorus::client {
+
+using UpdateBuffer = tensor::AlignedBuffer<float>;
+
+/// A finished task. `update` is null for an evaluation.
+struct FinishedTask {
+  wire::Offer offer;
+  std::shared_ptr<UpdateBuffer> update;
+};
+
+struct TaskInput {
+  const wire::Work* work = nullptr;
+  const TensorLayout* layout = nullptr;
+  std::span<const float> parameters;  ///< the received model x
+  const CancelToken* cancel = nullptr;
+  const StateFolder* durable = nullptr;   ///< where the update is stored; null: nowhere
+  std::shared_ptr<UpdateBuffer> scratch;  ///< of a former task, to be used again; may be null
+};
+
+/// Calls the trainer, forms the update y - x, checks it and the report, and makes it durable.
+/// @errors of the trainer; cancelled; not_finite (the update has a NaN or an infinity);
+///         weight_out_of_range (no examples); invalid_argument (metrics); busy (memory);
+///         io_failed, disk_full; internal (an exception)
+Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input);
+
+}  // namespace chorus::client
