@@ -150,7 +150,9 @@ Result<std::shared_ptr<SegmentFile>> FileJournal::segment_for_append() {
     if (last->number() + 1 == next_segment_ && last->size() <= options_.segment_bytes) return last;
     last->trim();
   }
-  CHORUS_TRY(auto segment, SegmentFile::create(folder_, next_segment_));
+  // It ends with the record that fills it.
+  const std::uint64_t expected = options_.segment_bytes + limits::kChunkBytesMax;
+  CHORUS_TRY(auto segment, SegmentFile::create(folder_, next_segment_, expected));
   segments_[next_segment_++] = segment;
   return segment;
 }

@@ -39,7 +39,9 @@ class UpdateReader {
  public:
   virtual ~UpdateReader() = default;
   virtual std::uint64_t bytes() const = 0;
-  /// @errors corrupt_data (a record's checksum fails on first touch), io_failed
+  /// The bytes stored when the reader was made; recovery has checked what it found, this does not
+  /// check again: compare the body's digest where that matters.
+  /// @errors invalid_argument (beyond bytes()), corrupt_data (the file was cut short), io_failed
   virtual Result<void> read(std::uint64_t offset, std::span<std::byte> into) const = 0;
 };
 
@@ -55,7 +57,7 @@ class RoundJournal {
   };
 
   /// Opens or creates. A torn tail (power cut while writing) is cut off silently; a bad checksum
-  /// before the last committed record is corrupt_data.
+  /// before the last committed record is corrupt_data, naming file and offset, and changes nothing.
   static Result<std::unique_ptr<RoundJournal>> open(const std::filesystem::path& folder,
                                                     const JournalOptions& options,
                                                     Recovered& recovered);
@@ -64,17 +66,22 @@ class RoundJournal {
   /// Begins or resumes an upload. Returns the offset to go on from: what is stored already when
   /// the same (client, bytes, digest) was begun before, else 0 (an older different upload of this
   /// client is abandoned).
-  /// @errors wrong_state (this client's update is committed)
+  /// @errors wrong_state (this client's update is committed); invalid_argument (beyond limits.hpp)
   virtual Result<std::uint64_t> begin(const UpdateMeta& meta) = 0;
 
   /// Appends body bytes at `offset`, which must be where the upload stands. Not yet durable.
-  /// @errors invalid_argument (wrong offset, or beyond meta.bytes), disk_full, io_failed
+  /// After a failure the upload stands where it did, but for whole 16 MiB pieces before it.
+  /// @errors invalid_argument (wrong offset, beyond meta.bytes, or in too many too small pieces),
+  ///         not_found (nothing begun), disk_full, io_failed
   virtual Result<void> append(const ClientId& client,
                               std::uint64_t offset,
                               std::span<const std::byte> data) = 0;
 
   /// Makes complete uploads durable: one record each, one sync for all (group commit).
-  /// @pre each was begun and has all its bytes
+  /// @errors not_found (nothing begun), invalid_argument (bytes are missing), wrong_state
+  /// (committed
+  ///         already, or named twice): nothing is committed; disk_full, io_failed: perhaps
+  ///         committed; after a failed sync every later call fails until a restart
   virtual Result<void> commit(std::span<const ClientId> clients) = 0;
 
   /// Forgets an unfinished upload.
@@ -85,6 +92,9 @@ class RoundJournal {
 
   /// Stores the checkpoint durably (temporary, fsync, rename, fsync folder), then drops every
   /// segment whose committed updates are all in it and that holds no unfinished upload.
+  /// @param folded  every update in `sums`, those of the last checkpoint included
+  /// @errors invalid_argument (an update is not committed here, differs, is named twice, or one of
+  ///         the last checkpoint is missing); disk_full, io_failed: the old checkpoint stays
   virtual Result<void> write_checkpoint(std::span<const UpdateMeta> folded,
                                         std::int32_t scale,
                                         std::int64_t denominator,

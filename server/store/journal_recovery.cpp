@@ -150,18 +150,21 @@ class Recovery {
                               durable_.offset,
                               SegmentFile::name_of(durable_.segment).string()));
     }
+    bool removed = false;
     for (const std::uint64_t number : expected) {
       if (number < bad.at.segment) continue;
       if (number == bad.at.segment && bad.at.offset >= kSegmentHeaderBytes) {
         CHORUS_OK(result_.segments.at(number)->truncate(bad.at.offset));
       } else if (kept_.contains(number)) {
         // The checkpoint counts on it: it must exist, be it empty.
-        CHORUS_TRY(result_.segments[number], SegmentFile::create(folder_, number));
+        CHORUS_TRY(result_.segments[number], SegmentFile::create(folder_, number, 0));
       } else {
         CHORUS_OK(remove(number));
+        removed = true;
       }
     }
-    return sync_folder(folder_);
+    // A removed segment must not come back beside a new one: its records could seem to follow.
+    return removed ? sync_folder(folder_) : Result<void>();
   }
 
   const std::filesystem::path& folder_;

@@ -113,7 +113,9 @@ class Ledger {
   /// Consumes one use of a token and enrols `device`, or re-enrols it when the same token was used
   /// by the same public key before (the reply was lost).
   /// Behaviour: token unknown, expired or used up → token_invalid; the device name taken by another
-  /// key → already_exists; token bound to another name → token_invalid; revoked device → revoked.
+  /// key, or this key enrolled under another name with this token → already_exists; token bound to
+  /// another name → token_invalid; revoked device, or the key of one → revoked. "Now" is
+  /// device.enrolled_at; a re-enrolment keeps the first one, and the counters.
   virtual Result<void> enroll(const std::string& token_sha256,
                               const std::string& public_key_sha256,
                               const DeviceRow& device) = 0;
@@ -143,16 +145,19 @@ class Ledger {
   virtual Result<void> set_job_state(const JobId& job, JobState state, const std::string& why) = 0;
 
   // -- rounds --
-  /// Behaviour: state open; already_exists when that round exists.
+  /// Behaviour: state open; already_exists when that round exists; wrong_state when another one of
+  /// the job is open; invalid_argument when the cohort is not sorted and unique.
   virtual Result<void> open_round(const RoundRow& round) = 0;
   /// Behaviour: writes the version row, the round as published, its receipts and metrics, device
   /// counters, and the job's current version and last_round, in ONE transaction. After it returns
   /// the version is true. Repeating it for a published round with the same version succeeds and
-  /// changes nothing; with another version → wrong_state.
+  /// changes nothing; with another version, or abandoned → wrong_state; never opened → not_found; a
+  /// device with two receipts → already_exists.
   virtual Result<void> publish_round(const RoundRow& round,
                                      const VersionRow& version,
                                      const std::vector<ReceiptRow>& receipts) = 0;
-  /// Behaviour: the round ends without a version; last_round moves on. One transaction.
+  /// Behaviour: the round ends without a version; last_round moves on. One transaction. Repeating
+  /// it changes nothing; published → wrong_state.
   virtual Result<void> abandon_round(const RoundRow& round,
                                      const std::vector<ReceiptRow>& receipts) = 0;
   /// Behaviour: adds or replaces metrics of a published round (evaluation comes later).
@@ -175,7 +180,10 @@ class Ledger {
                                           const std::string& hex_prefix) const = 0;
 
   // -- audit --
+  /// Behaviour: the newest limits::kAuditRowsMax rows are kept; long texts are cut to
+  /// limits::kDetailBytesMax bytes.
   virtual Result<void> add_audit(const std::vector<AuditRow>& rows) = 0;
+  /// Behaviour: the newest `last` rows (of one name), oldest first.
   virtual Result<std::vector<AuditRow>> audit(std::size_t last) const = 0;
   virtual Result<std::vector<AuditRow>> audit_of(const std::string& who,
                                                  std::size_t last) const = 0;

@@ -70,7 +70,8 @@ std::optional<std::uint64_t> SegmentFile::number_of(const std::filesystem::path&
 }
 
 Result<std::shared_ptr<SegmentFile>> SegmentFile::create(const std::filesystem::path& folder,
-                                                         std::uint64_t number) {
+                                                         std::uint64_t number,
+                                                         std::uint64_t expected_bytes) {
   const auto path = folder / name_of(number);
   CHORUS_TRY(auto fd, open_file(path, O_RDWR | O_CREAT | O_TRUNC));
   std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(fd), path, number));
@@ -79,6 +80,7 @@ Result<std::shared_ptr<SegmentFile>> SegmentFile::create(const std::filesystem::
   const auto header = encode_segment_header(number, segment->salt_);
   CHORUS_OK(write_at(segment->fd(), 0, header, path));
   segment->size_ = header.size();
+  segment->expected_ = expected_bytes;
   CHORUS_OK(sync_folder(folder));
   return segment;
 }
@@ -105,7 +107,7 @@ Result<std::shared_ptr<SegmentFile>> SegmentFile::open(const std::filesystem::pa
 void SegmentFile::reserve(std::uint64_t bytes) {
   if (!can_reserve_ || bytes <= reserved_) return;
   const std::uint64_t step = std::clamp(reserved_, kReserveFirst, kReserveStepMax);
-  const std::uint64_t wanted = std::max(bytes, reserved_ + step);
+  const std::uint64_t wanted = std::max(bytes, std::min(reserved_ + step, expected_));
   const int done = ::fallocate(fd(),
                                FALLOC_FL_KEEP_SIZE,
                                static_cast<off_t>(reserved_),
@@ -163,11 +165,11 @@ Result<void> SegmentFile::truncate(std::uint64_t bytes) {
   reserved_ = bytes;
   writeback_ = std::min(writeback_, bytes);
   dirty_ = true;
-  return sync();
+  return {};
 }
 
 void SegmentFile::trim() {
-  if (reserved_ <= size_) return;
+  if (reserved_ < size_ + kReserveFirst) return;
   // Truncating to the present size releases what was reserved beyond it; failing costs only space.
   if (::ftruncate(fd(), static_cast<off_t>(size_)) == 0) reserved_ = size_;
 }

@@ -23,8 +23,10 @@ class SegmentFile {
   static std::optional<std::uint64_t> number_of(const std::filesystem::path& name);
 
   /// Makes an empty segment, replacing one of that number. Its name is durable on return.
+  /// @param expected_bytes  space is not reserved much beyond this
   static Result<std::shared_ptr<SegmentFile>> create(const std::filesystem::path& folder,
-                                                     std::uint64_t number);
+                                                     std::uint64_t number,
+                                                     std::uint64_t expected_bytes);
   /// Opens an existing one; nothing when its header is torn or not that of `number`.
   static Result<std::shared_ptr<SegmentFile>> open(const std::filesystem::path& folder,
                                                    std::uint64_t number);
@@ -38,9 +40,9 @@ class SegmentFile {
   void start_writeback();
   /// fdatasync, if anything was appended since the last one.
   Result<void> sync();
-  /// Cuts everything from `bytes` on and makes that durable.
+  /// Cuts everything from `bytes` on; the next sync() makes that durable.
   Result<void> truncate(std::uint64_t bytes);
-  /// Gives back space reserved beyond the end.
+  /// Gives back space reserved beyond the end, if it is worth the call.
   void trim();
 
   int fd() const noexcept { return fd_.get(); }
@@ -62,6 +64,7 @@ class SegmentFile {
   std::uint64_t number_;
   std::uint64_t salt_ = 0;
   std::uint64_t size_ = 0;
+  std::uint64_t expected_ = 0;
   std::uint64_t reserved_ = 0;   ///< preallocated up to here
   std::uint64_t writeback_ = 0;  ///< writing out was started up to here
   bool dirty_ = true;
