@@ -20,11 +20,6 @@ namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
-asio::awaitable<bool> is_cancelled() {
-  const auto state = co_await asio::this_coro::cancellation_state;
-  co_return state.cancelled() != asio::cancellation_type::none;
-}
-
 }  // namespace
 
 void spawn(const asio::any_io_executor& executor, asio::awaitable<void> body, std::string name) {
@@ -105,7 +100,9 @@ WaitQueue::Place::~Place() {
 asio::awaitable<Result<void>> WaitQueue::Place::wait() {
   const auto [error] = co_await signal_.async_receive(kTuple);
   // Cancelled in the meantime: the caller must not wait again, that would throw.
-  if (!error && !co_await is_cancelled()) co_return Result<void>();
+  const auto state = co_await asio::this_coro::cancellation_state;
+  const bool cancelled = state.cancelled() != asio::cancellation_type::none;
+  if (!error && !cancelled) co_return Result<void>();
   const std::lock_guard lock(mutex_);
   if (woken_) queue_.wake_one();
   co_return fail(errc::cancelled, "waiting at a channel was cancelled");

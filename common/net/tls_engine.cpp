@@ -92,9 +92,17 @@ Result<void> TlsEngine::expect_server(const std::string& server_name) {
   return {};
 }
 
+/// Need::nothing once the socket has taken everything.
+Need TlsEngine::flush() {
+  flush_backlog(socket_);
+  if (socket_.error != 0) return classify(-1, true);
+  return socket_.backlogged() ? Need::writable : Need::nothing;
+}
+
 Need TlsEngine::handshake() {
   ERR_clear_error();
   const int returned = SSL_do_handshake(ssl_.get());
+  if (const Need need = flush(); need != Need::nothing) return need;
   if (returned != 1) return classify(returned, false);
   if (auto checked = check_peer(); !checked) {
     failure_ = std::move(checked).error();
@@ -125,6 +133,8 @@ Result<void> TlsEngine::check_peer() {
 }
 
 Need TlsEngine::read(std::span<std::byte> into, std::size_t& moved, bool some) {
+  // Answers to KeyUpdate. Nobody waits for them, so they go whenever they can.
+  flush_backlog(socket_);
   std::size_t turn = 0;
   while (moved < into.size()) {
     if (turn >= kTurnBytes) return Need::turn;
@@ -147,32 +157,34 @@ Need TlsEngine::read(std::span<std::byte> into, std::size_t& moved, bool some) {
 Need TlsEngine::write(Bytes head, Bytes body, std::size_t& moved) {
   Scratch scratch;
   std::size_t turn = 0;
-  while (moved < head.size() + body.size()) {
+  for (;;) {
+    if (const Need need = flush(); need != Need::nothing) return need;
+    if (moved == head.size() + body.size()) return Need::nothing;
     if (turn >= kTurnBytes) return Need::turn;
     update_key_if_due();
     ERR_clear_error();
     std::size_t taken = 0;
-    // A repeated step forms the same piece again, as OpenSSL demands of a write that had to wait.
     const auto piece = next_piece(head, body, moved, scratch);
     const int returned = SSL_write_ex(ssl_.get(), piece.data(), piece.size(), &taken);
-    write_pending_ = returned != 1;
     if (returned != 1) return classify(returned, true);
     moved += taken;
     turn += taken;
     key_bytes_ += taken;
   }
-  return Need::nothing;
 }
 
 Need TlsEngine::say_goodbye() {
-  if (write_pending_ || !handshaken()) return Need::nothing;  // half a record is no place to end at
+  if (const Need need = flush(); need != Need::nothing) return need;
+  if (!handshaken() || (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) != 0) {
+    return Need::nothing;
+  }
   ERR_clear_error();
   const int returned = SSL_shutdown(ssl_.get());
-  return returned >= 0 ? Need::nothing : classify(returned, true);
+  return returned >= 0 ? flush() : classify(returned, true);
 }
 
 void TlsEngine::update_key_if_due() {
-  if (key_bytes_ < kKeyBytes || write_pending_) return;
+  if (key_bytes_ < kKeyBytes) return;
   key_bytes_ = 0;
   SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED);
 }
@@ -191,7 +203,8 @@ std::size_t TlsEngine::pending() const noexcept {
 }
 
 Need TlsEngine::classify(int returned, bool is_write) {
-  const int status = SSL_get_error(ssl_.get(), returned);
+  const bool broken = is_write && socket_.error != 0;  // whatever OpenSSL makes of that
+  const int status = broken ? SSL_ERROR_SYSCALL : SSL_get_error(ssl_.get(), returned);
   if (status == SSL_ERROR_WANT_READ) return Need::readable;
   if (status == SSL_ERROR_WANT_WRITE) return Need::writable;
   failed_for_good_ = status == SSL_ERROR_SSL;

@@ -61,6 +61,7 @@ class TlsEngine {
   Result<void> expect_server(const std::string& server_name);
   Result<void> check_peer();
   Need classify(int returned, bool is_write);
+  Need flush();
   std::optional<Failure> reason_from_peer();
   void update_key_if_due();
 
@@ -72,7 +73,6 @@ class TlsEngine {
   std::optional<CertificateInfo> peer_;
   Failure failure_;
   bool failed_for_good_ = false;
-  bool write_pending_ = false;
   std::uint64_t key_bytes_ = 0;
 };
 

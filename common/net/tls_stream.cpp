@@ -52,8 +52,6 @@ struct Side {
   Clock::time_point deadline = kNever;
   bool busy = false;     ///< an operation is in flight
   bool waiting = false;  ///< … and waits for the socket
-  bool crossed = false;  ///< … for what the other direction usually waits for
-  bool nudged = false;   ///< the other direction has ended its wait
   std::optional<Failure> failure;
 };
 
@@ -81,9 +79,9 @@ bool drain(int fd, std::size_t& budget) {
   return false;
 }
 
-asio::awaitable<bool> is_cancelled() {
-  const auto cancellation = co_await asio::this_coro::cancellation_state;
-  co_return cancellation.cancelled() != asio::cancellation_type::none;
+/// Of `co_await this_coro::cancellation_state`. Asked before each wait, which would throw.
+bool is_cancelled(const asio::cancellation_state& state) {
+  return state.cancelled() != asio::cancellation_type::none;
 }
 
 }  // namespace
@@ -109,7 +107,6 @@ struct TlsStream::Connection : std::enable_shared_from_this<Connection> {
   Need move_on(Operation& op);
   std::optional<Failure> obstacle(Direction direction);
   Failure stop(const Operation& op);
-  void nudge(Side& side);
   void fail_both(const Failure& why);
   void close(const Failure& why);
 
@@ -179,13 +176,6 @@ Failure TlsStream::Connection::stop(const Operation& op) {
   return fail(errc::cancelled, "an operation on a connection was cancelled");
 }
 
-/// Ends a wait so that its operation looks again.
-void TlsStream::Connection::nudge(Side& side) {
-  side.nudged = true;
-  error_code ignored;
-  socket.cancel(ignored);
-}
-
 void TlsStream::Connection::fail_both(const Failure& why) {
   for (Side& side : sides) {
     if (!side.failure) side.failure = why;
@@ -245,20 +235,18 @@ void TlsStream::Connection::expire(Direction direction) {
 asio::awaitable<void> TlsStream::Connection::wait(Self self, Direction direction, Need need) {
   Side& side = self->sides[direction];
   side.waiting = true;
-  side.crossed = (need == Need::readable) != (direction == reading);
   self->arm(side.deadline);
   self->turn_bytes = 0;
   const auto type = need == Need::readable ? tcp::socket::wait_read : tcp::socket::wait_write;
   // Its outcome is not needed: whatever ended the wait, the operation looks for itself.
   co_await self->socket.async_wait(type, kTuple);
   side.waiting = false;
-  side.crossed = false;
 }
 
 template <class T>
 asio::awaitable<Result<T>> TlsStream::Connection::run(Self self, Operation op) {
   Side& side = self->sides[op.direction()];
-  Side& other = self->sides[op.direction() == reading ? writing : reading];
+  if (side.failure) co_return *side.failure;
   CHORUS_ASSERT(!side.busy);
   side.busy = true;
   const Release release(side);
@@ -266,16 +254,17 @@ asio::awaitable<Result<T>> TlsStream::Connection::run(Self self, Operation op) {
   for (;;) {
     if (auto failure = self->obstacle(op.direction())) co_return std::move(*failure);
     const Need need = self->step(op);
-    // What the other direction waits for may just have been read (or written) by this step.
-    const bool was_nudged = std::exchange(side.nudged, false);
-    if (other.crossed && !was_nudged) self->nudge(other);
     if (need == Need::failure) {
-      if (op.kind == Kind::handshake && !co_await is_cancelled()) co_await linger(self);
+      if (op.kind == Kind::handshake && !is_cancelled(co_await asio::this_coro::cancellation_state))
+        co_await linger(self);
+      // A peer who has refused us waits for this.
+      if (self->engine->failed_for_good()) self->close(*side.failure);
       co_return *side.failure;
     }
     const bool give_way = need == Need::turn || self->turn_bytes >= kTurnBytes;
     if (need == Need::nothing && !give_way) break;
-    if (self->cancels != cancels || co_await is_cancelled()) co_return self->stop(op);
+    if (self->cancels != cancels || is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return self->stop(op);
     if (give_way) {
       self->turn_bytes = 0;
       co_await asio::post(self->socket.get_executor(), asio::use_awaitable);
@@ -283,7 +272,8 @@ asio::awaitable<Result<T>> TlsStream::Connection::run(Self self, Operation op) {
     } else {
       co_await wait(self, op.direction(), need);
     }
-    if (!side.failure && (self->cancels != cancels || co_await is_cancelled())) {
+    if (!side.failure &&
+        (self->cancels != cancels || is_cancelled(co_await asio::this_coro::cancellation_state))) {
       co_return self->stop(op);
     }
   }
@@ -305,7 +295,8 @@ asio::awaitable<void> TlsStream::Connection::linger(Self self) {
   const auto cancels = self->cancels;
   std::size_t budget = kLingerBytesMax;
   while (self->socket.is_open() && drain(fd, budget)) {
-    if (self->cancels != cancels || co_await is_cancelled()) break;
+    if (self->cancels != cancels || is_cancelled(co_await asio::this_coro::cancellation_state))
+      break;
     co_await wait(self, reading, Need::readable);
     if (Clock::now() >= side.deadline) break;
   }
@@ -315,7 +306,7 @@ asio::awaitable<void> TlsStream::Connection::linger(Self self) {
 asio::awaitable<Result<void>> TlsStream::Connection::shutdown(Self self) {
   Operation goodbye{.kind = Kind::goodbye, .into = {}, .head = {}, .body = {}};
   auto said = co_await run<void>(self, goodbye);
-  const bool cancelled = co_await is_cancelled();
+  const bool cancelled = is_cancelled(co_await asio::this_coro::cancellation_state);
   if (!cancelled && said) co_await linger(self);
   self->close(fail(errc::cancelled, "the connection was closed"));
   co_return said;

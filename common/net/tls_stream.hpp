@@ -69,7 +69,8 @@ class TlsStream {
   Awaitable<void> write_all(Bytes head, Bytes body);
 
   /// Ends in good order: tells the peer that nothing follows, and gives it a second to read that
-  /// (a socket closed over unread data would take back what was sent). Then closes. Best effort.
+  /// (a socket closed over unread data would take back what was sent). Closes in any case; a
+  /// failure says why the end was not in good order.
   /// @pre no other operation is in flight
   Awaitable<void> shutdown();
   /// Closes at once; operations in flight end with cancelled.
