@@ -50,6 +50,10 @@ std::span<const Action> RoundMachine::restore(const RestoredJob& job, TimePoint 
   round_ = job.last_round;
   waiting_since_ = now;
   if (job.open) {
+    // A pause or stop that waited for this round to end still does.
+    pause_requested_ = job_phase_ == JobPhase::paused;
+    stop_requested_ = job_phase_ == JobPhase::stopped;
+    job_phase_ = JobPhase::running;
     round_ = job.open->round;
     phase_ = RoundPhase::collecting;
     opened_at_ = now;
@@ -62,7 +66,7 @@ std::span<const Action> RoundMachine::restore(const RestoredJob& job, TimePoint 
       member.folded = std::binary_search(job.open->folded.begin(), job.open->folded.end(), client);
       if (!member.folded) act(FoldUpdate{client});
     }
-  } else if (!job.to_evaluate.empty() && job_phase_ == JobPhase::running) {
+  } else if (!job.to_evaluate.empty() && job_phase_ == JobPhase::running && evaluation_due()) {
     begin_evaluation(job.to_evaluate);
   }
   advance();
@@ -140,7 +144,7 @@ RoundMachine::Member* RoundMachine::member_of(const ClientId& client, RoundId ro
 }
 
 bool RoundMachine::accepts_uploads() const {
-  if (phase_ != RoundPhase::collecting) return false;
+  if (phase_ != RoundPhase::collecting || finish_requested_) return false;
   const Duration deadline = config_.pace.deadline;
   return deadline == Duration{} || now_ < opened_at_ + deadline;
 }
@@ -188,7 +192,7 @@ void RoundMachine::on(const UploadComplete& event) {
   Member* member = member_of(event.client, event.round);
   const bool room = count(MemberState::accepted) + count(MemberState::committing) < goal_;
   if (member != nullptr && member->state == MemberState::uploading &&
-      phase_ == RoundPhase::collecting && room) {
+      phase_ == RoundPhase::collecting && !finish_requested_ && room) {
     member->state = MemberState::committing;
     act(CommitUpdate{event.client});
     return;
@@ -207,7 +211,7 @@ void RoundMachine::on(const UploadFailed& event) {
 
 void RoundMachine::on(const TaskDeclined& event) {
   if (event.kind == TaskKind::evaluate) {
-    evaluators_.erase(event.client);
+    if (event.round == round_) evaluators_.erase(event.client);
     return;
   }
   Member* member = member_of(event.client, event.round);
@@ -302,9 +306,16 @@ void RoundMachine::on(const Tick&) {}
 void RoundMachine::on(const JobCommand& event) {
   switch (event.verb) {
     case JobVerb::pause:
-      if (job_phase_ == JobPhase::running) pause_requested_ = true;
+      if (job_phase_ != JobPhase::running || pause_requested_) break;
+      pause_requested_ = true;
+      if (phase_ != RoundPhase::waiting) {
+        act(JobChanged{JobPhase::paused, "paused by an administrator"});
+      }
       break;
     case JobVerb::resume:
+      if (pause_requested_ && job_phase_ == JobPhase::running) {
+        act(JobChanged{JobPhase::running, ""});
+      }
       pause_requested_ = false;
       if (job_phase_ == JobPhase::paused) {
         waiting_since_ = now_;
@@ -315,8 +326,14 @@ void RoundMachine::on(const JobCommand& event) {
       }
       break;
     case JobVerb::stop:
-      if (job_phase_ == JobPhase::degraded) change_job(JobPhase::running, "stopping");
       stop_requested_ = true;
+      if (job_phase_ == JobPhase::degraded) {
+        change_job(JobPhase::running, "stopping");
+        repeat_phase_action();
+      }
+      if (phase_ != RoundPhase::waiting && phase_ != RoundPhase::evaluating) {
+        act(JobChanged{JobPhase::stopped, "stopped by an administrator"});
+      }
       break;
     case JobVerb::abort_round:
       if (phase_ == RoundPhase::collecting || phase_ == RoundPhase::folding) {
@@ -324,9 +341,10 @@ void RoundMachine::on(const JobCommand& event) {
       }
       break;
     case JobVerb::finish_round:
-      if (phase_ == RoundPhase::collecting && count(MemberState::committing) == 0 &&
+      // Updates that are being made durable still count: advance() waits for them.
+      if (phase_ == RoundPhase::collecting &&
           count(MemberState::accepted) >= config_.pace.min_reports) {
-        begin_folding("finished by an administrator");
+        finish_requested_ = true;
       }
       break;
   }
@@ -339,7 +357,9 @@ void RoundMachine::repeat_phase_action() {
     for (const auto& [client, member] : members_) cohort.push_back(client);
     act(OpenRound{round_, std::move(cohort)});
   }
+  const bool open = phase_ == RoundPhase::collecting || phase_ == RoundPhase::folding;
   for (const auto& [client, member] : members_) {
+    if (!open || stop_requested_) break;
     if (member.state == MemberState::committing) act(CommitUpdate{client});
     if (member.state == MemberState::accepted && !member.folded) act(FoldUpdate{client});
   }
@@ -348,7 +368,7 @@ void RoundMachine::repeat_phase_action() {
     phase_ = RoundPhase::finalising;
     act(FinaliseRound{round_});
   }
-  if (phase_ == RoundPhase::abandoning) act(AbandonRound{round_, why_});
+  if (phase_ == RoundPhase::abandoning) act(AbandonRound{round_, abandon_why_});
 }
 
 }  // namespace chorus::server

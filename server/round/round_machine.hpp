@@ -143,6 +143,8 @@ class RoundMachine {
   std::map<ClientId, Report> reports_;  ///< answered
   TimePoint evaluation_began_{};
   bool target_reached_ = false;
+  bool finish_requested_ = false;  ///< the open round closes as soon as nothing is being committed
+  std::string abandon_why_;        ///< of the round being abandoned
 };
 
 }  // namespace chorus::server

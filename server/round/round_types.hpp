@@ -221,7 +221,8 @@ struct RecordEvaluation {
   std::vector<Metric> metrics;
 };
 enum class JobPhase : std::uint8_t { running, paused, finished, stopped, degraded };
-/// The job's state changed: store it, show it.
+/// The job's state changed: store it, show it. A pause or stop that has to wait for the open round
+/// is announced at once, so that a restart meanwhile does not forget it.
 struct JobChanged {
   JobPhase phase = JobPhase::running;
   std::string why;

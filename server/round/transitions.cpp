@@ -79,6 +79,7 @@ void RoundMachine::open(std::size_t wanted) {
     ready_.erase(client);
   }
   goal_ = std::min<std::uint64_t>(config_.pace.goal, members_.size());
+  finish_requested_ = false;
   phase_ = RoundPhase::opening;
   opened_at_ = now_;
   act(OpenRound{round_, std::move(cohort)});
@@ -90,6 +91,10 @@ void RoundMachine::try_close() {
     return;
   }
   if (count(MemberState::committing) > 0) return;
+  if (finish_requested_) {
+    begin_folding("finished by an administrator");
+    return;
+  }
   const std::uint64_t uploading = count(MemberState::uploading);
   if (uploading + count(MemberState::invited) == 0) {
     close_or_abandon("every invited device has answered");
@@ -133,7 +138,7 @@ void RoundMachine::try_finalise() {
 
 void RoundMachine::abandon(const std::string& why) {
   release_uncounted(why);
-  why_ = why;
+  abandon_why_ = why;
   phase_ = RoundPhase::abandoning;
   act(AbandonRound{round_, why});
 }
