@@ -40,12 +40,14 @@ Result<std::uint64_t> ModelStore::look_up(const wire::ModelRef& version, const M
                     " bytes, its architecture needs " + std::to_string(data_bytes) +
                     " and a header");
   }
-  if (verified_ && version_ == version && layout_ == layout) return version.bytes;
+  // Verified, or interrupted in this very process: buffer and digest stand where they stopped.
+  if (version_ == version && layout_ == layout) return verified_ ? version.bytes : kept_;
   verified_ = false;
   version_.reset();
   CHORUS_OK(make_room(version.bytes));
   version_ = version;
   layout_ = std::move(layout);
+  kept_ = 0;
   static_cast<void>(hasher_.finish());
   caching_ = cache_ != nullptr;
   if (cache_ == nullptr) return 0;
@@ -78,13 +80,15 @@ std::uint64_t ModelStore::read_part() {
     return 0;
   }
   hasher_.update(file().first(*bytes));
-  if (*bytes < version_->bytes) return *bytes;
+  kept_ = *bytes;
+  if (kept_ < version_->bytes) return kept_;
   if (auto checked = verify(); checked) return version_->bytes;
   restart();
   return 0;
 }
 
 void ModelStore::restart() {
+  kept_ = 0;
   static_cast<void>(hasher_.finish());
   if (!caching_) return;
   auto cleared = cache_->clear_part();
@@ -99,6 +103,7 @@ std::span<std::byte> ModelStore::place(std::uint64_t offset, std::size_t bytes) 
 void ModelStore::keep(std::uint64_t offset, std::size_t bytes) {
   const auto data = file().subspan(offset, bytes);
   hasher_.update(data);
+  kept_ = offset + bytes;
   if (!caching_) return;
   if (auto written = cache_->write_part(offset, data); !written) {
     spdlog::warn("caching the download: {}", written.error().to_string());

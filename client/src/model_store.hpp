@@ -58,6 +58,7 @@ class ModelStore {
   TensorLayout layout_;
   tensor::AlignedBuffer<float> buffer_;
   std::uint64_t data_offset_ = 0;
+  std::uint64_t kept_ = 0;  ///< bytes of the file that are there and hashed
   bool verified_ = false;
   Sha256Hasher hasher_;
 };

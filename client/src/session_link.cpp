@@ -39,6 +39,7 @@ Duration SessionMachine::backoff(std::uint32_t attempt) {
 }
 
 void SessionMachine::on(const Started& event) {
+  if (link_ == Link::closed) return;  // stopped before it began
   CHORUS_ASSERT(link_ == Link::offline && task_ == Task::none && !offer_);
   if (event.unfinished) {
     offer_ = event.unfinished;
@@ -161,7 +162,13 @@ void SessionMachine::on(const ConnectionLost& event) {
   const bool had_link =
       link_ == Link::connecting || link_ == Link::greeting || link_ == Link::online;
   if (!had_link) return;
-  if (is_permanent(event.why.code)) {
+  // Before the handshake is over it is the server's certificate that does not do. One that has
+  // expired will be renewed; another authority's means a wrong address or folder, unless the right
+  // server has answered before: then something stands in its place for now (a Wi-Fi portal, say).
+  const bool servers_fault = link_ == Link::connecting;
+  const bool passes = servers_fault && (event.why.code == errc::certificate_expired ||
+                                        (event.why.code == errc::unauthenticated && welcomed_));
+  if (is_permanent(event.why.code) && !passes) {
     finish(event.why);
     return;
   }

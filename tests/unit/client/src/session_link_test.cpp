@@ -314,9 +314,33 @@ TEST(SessionLink, PermanentErrorsEndTheRun) {
     Harness c;
     c.step(Started{});
     c.step(EligibilityKnown{true});
+    c.step(Connected{});
     const auto lost = c.lose_connection(code);
     EXPECT_EQ(std::get<Finish>(lost.back()).why->code, code);
   }
+}
+
+TEST(SessionLink, AnExpiredCertificateOfTheServerIsWaitedFor) {
+  Harness h;
+  h.step(Started{});
+  h.step(EligibilityKnown{true});
+  EXPECT_THAT(h.lose_connection(errc::certificate_expired), IsEmpty());
+  EXPECT_THAT(h.wake(), ElementsAre(AskEligibility{}));
+}
+
+TEST(SessionLink, AForeignServerEndsTheRunOnlyIfTheRightOneNeverAnswered) {
+  Harness h;
+  h.step(Started{});
+  h.step(EligibilityKnown{true});
+  EXPECT_EQ(std::get<Finish>(h.lose_connection(errc::unauthenticated).back()).why->code,
+            errc::unauthenticated);
+  Harness g;
+  g.be_ready();
+  g.lose_connection();
+  g.wake();
+  g.step(EligibilityKnown{true});
+  EXPECT_THAT(g.lose_connection(errc::unauthenticated), IsEmpty());
+  EXPECT_THAT(g.wake(), ElementsAre(AskEligibility{}));
 }
 
 TEST(SessionLink, APermanentErrorWaitsForTheTrainer) {

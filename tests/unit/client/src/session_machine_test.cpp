@@ -564,6 +564,12 @@ TEST(SessionMachine, StopWaitsForTheCache) {
   EXPECT_THAT(v.step(ModelVerified{}), ElementsAre(Finish{}));
 }
 
+TEST(SessionMachine, MayBeStoppedBeforeItBegins) {
+  Harness h;
+  EXPECT_THAT(h.step(StopRequested{}), ElementsAre(Finish{}));
+  EXPECT_THAT(h.step(Started{}), IsEmpty());
+}
+
 TEST(SessionMachine, NothingHappensAfterTheEnd) {
   Harness h;
   h.be_ready();
