@@ -19,11 +19,12 @@ Failure unsupported(std::string_view what) {
               std::string(what) + "; a newer version of this software may know it");
 }
 
+// An empty name stands for the one that layout_of() makes up.
 Result<std::string> layer_name_from(const std::string& name) {
-  if (name.empty() || name.size() > limits::kTensorNameBytesMax) {
+  if (name.size() > limits::kTensorNameBytesMax) {
     return malformed({"work", "spec.layers.name"},
                      std::to_string(name.size()) + " bytes",
-                     "1 to " + std::to_string(limits::kTensorNameBytesMax));
+                     "at most " + std::to_string(limits::kTensorNameBytesMax));
   }
   return name;
 }
