@@ -96,7 +96,11 @@ void Board::offer_to_jobs(const ClientId& client, Device& device) {
   device.taken = false;
   for (const auto& runner : eligible(client, device)) {
     runner->device_ready(client);
-    if (device.taken) return;  // took() has told the other jobs
+    if (device.taken) return;                    // took() has told the other jobs
+    if (runner->machine().holds_task(client)) {  // its round is being opened: work follows
+      took(client, runner->row().job);
+      return;
+    }
   }
 }
 
@@ -106,7 +110,7 @@ void Board::took(const ClientId& client, const JobId& job) {
   found->second.taken = true;
   if (std::exchange(found->second.waiting, false)) --waiting_;
   for (const auto& [name, runner] : jobs_) {
-    if (name != job && !runner->machine().holds_task(client)) runner->device_left(client);
+    if (name != job) runner->device_left(client);
   }
 }
 

@@ -59,8 +59,7 @@ JobRunner::JobRunner(Context& context, DeviceDirectory& devices, JobConfig confi
       machine_(config_.round, make_selection(config_.selection)),
       parameters_(layout_of(config_.model).value().parameters),
       traffic_(std::make_shared<RoundTraffic>()),
-      wakeup_(context.control),
-      changed_(context.control) {}
+      wakeup_(context.control) {}
 
 void JobRunner::feed(const Event& event) {
   const auto actions = machine_.step(event, context_.now());
@@ -68,8 +67,12 @@ void JobRunner::feed(const Event& event) {
   const std::vector<Action> todo(actions.begin(), actions.end());
   for (const Action& action : todo) perform(action);
   arm_timer();
+  tell_watchers();
+}
+
+void JobRunner::tell_watchers() {
   ++revision_;
-  changed_.cancel();
+  for (boost::asio::steady_timer* watcher : watchers_) watcher->cancel();
 }
 
 void JobRunner::perform(const Action& action) {
@@ -92,8 +95,10 @@ void JobRunner::arm_timer() {
 boost::asio::awaitable<void> JobRunner::changed(std::uint64_t known, Duration wait) {
   if (revision_ != known) co_return;
   const auto self = shared_from_this();
-  changed_.expires_after(wait);  // also ends other waits a little early; they ask again
-  co_await changed_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+  boost::asio::steady_timer watcher(context_.control, wait);
+  watchers_.insert(&watcher);
+  co_await watcher.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+  watchers_.erase(&watcher);
 }
 
 // ---- devices ----
@@ -134,6 +139,18 @@ void JobRunner::declined(const ClientId& client, const wire::Decline& decline) {
 OfferDecision JobRunner::offer(const ClientId& client, const wire::Offer& offer) {
   decision_ = OfferDecision{};
   if (offer.task.kind == TaskKind::evaluate) {
+    if (offer.examples.value > config_.limits.examples_max) {
+      const auto why = fail(errc::weight_out_of_range,
+                            "the report claims " + std::to_string(offer.examples.value) +
+                                " examples; expected at most examples_max = " +
+                                std::to_string(config_.limits.examples_max));
+      context_.audit->add(client.value, "report_rejected", row_.job.value + ": " + why.detail);
+      feed(TaskDeclined{client, TaskKind::evaluate, offer.task.round, why.detail});
+      decision_ = OfferDecision{};
+      decision_.kind = OfferDecision::Kind::refuse;
+      decision_.refuse = wire::Refuse{offer.task, why.code, why.detail, Duration{}};
+      return std::exchange(decision_, {});
+    }
     feed(EvaluationReported{client, offer.task.round, offer.examples, offer.metrics});
     return std::exchange(decision_, {});
   }
@@ -227,12 +244,18 @@ Result<void> JobRunner::control(JobVerb verb) {
 
 // ---- actions ----
 
+bool JobRunner::expects(const SendWork& work) const {
+  if (work.kind == TaskKind::evaluate) return machine_.holds_task(work.client);
+  const auto member = machine_.members().find(work.client);
+  return member != machine_.members().end() && member->second.connected;
+}
+
 void JobRunner::perform(const SendWork& action) {
   const auto link = devices_.link_of(action.client);
-  if (link == nullptr) return;  // its DeviceLeft is on the way
+  if (link == nullptr) return;   // its DeviceLeft is on the way
+  if (!expects(action)) return;  // another job took the device while this one's actions were done
   devices_.took(action.client, row_.job);
-  link->assign(Assignment{
-      work_message(action.client, action.kind, action.round), base_, traffic_});
+  link->assign(Assignment{work_message(action.client, action.kind, action.round), base_, traffic_});
 }
 
 void JobRunner::perform(const TakeUpload&) {
@@ -271,16 +294,24 @@ void JobRunner::perform(const CancelTask& action) {
 }
 
 void JobRunner::perform(const OpenRound& action) {
+  // From now on, not only when the work is handed out: two jobs must not invite the same device.
+  for (const ClientId& client : action.cohort) {
+    const auto member = machine_.members().find(client);
+    if (member == machine_.members().end() || !member->second.connected) continue;
+    devices_.took(client, row_.job);
+  }
   spawn(open_round(action), "opening a round");
 }
 
 void JobRunner::perform(const CommitUpdate& action) {
+  if (!commit_asked_.insert(action.client).second) return;  // asked for again after a failure
   to_commit_.push_back(action.client);
   if (std::exchange(committing_, true)) return;
   spawn(commit_updates(), "committing updates");
 }
 
 void JobRunner::perform(const FoldUpdate& action) {
+  if (!fold_asked_.insert(action.client).second) return;
   to_fold_.push_back(action.client);
   if (std::exchange(folding_, true)) return;
   spawn(fold_updates(), "folding updates");
@@ -295,6 +326,8 @@ void JobRunner::perform(const PublishRound& action) {
 }
 
 void JobRunner::perform(const AbandonRound& action) {
+  if (std::exchange(abandoning_, true)) return;  // asked for again while it is under way
+  for (const ClientId& client : std::exchange(to_fold_, {})) fold_asked_.erase(client);
   spawn(abandon_round(action), "abandoning a round");
 }
 
@@ -310,7 +343,7 @@ void JobRunner::perform(const JobChanged& action) {
                to_string(action.phase),
                action.why.empty() ? "" : ": ",
                action.why);
-  spawn(store_job_state(action), "storing a job's state");
+  spawn(store_job_state(row_.state, action.why), "storing a job's state");
 }
 
 // ---- what others see ----

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ class DeviceDirectory {
   virtual ~DeviceDirectory() = default;
   /// Null when the device is not connected.
   virtual std::shared_ptr<SessionLink> link_of(const ClientId& client) = 0;
-  /// The job has given the device a task: other jobs must not.
+  /// The job has invited the device or given it a task: other jobs must not.
   virtual void took(const ClientId& client, const JobId& job) = 0;
 };
 
@@ -77,17 +78,26 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   bool idle() const noexcept { return in_flight_ == 0; }
 
  private:
+  /// Updates on their way into the lane. After a failure the same ones go on where it stopped:
+  /// what is in the lane already must not be added again.
+  struct FoldBatch {
+    std::vector<ClientId> clients;
+    std::vector<LaneRange> left;
+  };
+
   /// What belongs to one open round; kept alive by whatever still works on it.
   struct Work {
     RoundId round;
     std::shared_ptr<RoundJournal> journal;
     std::shared_ptr<RoundTraffic> traffic;
-    MemoryBudget::Grant memory;                  ///< of the lane
+    MemoryBudget::Grant memory;  ///< of the lane
     std::optional<Lane> lane;
     std::map<ClientId, UpdateMeta> metas;       ///< offered; see the machine for their state
     std::map<ClientId, std::uint64_t> weights;  ///< of admitted offers
     std::map<ClientId, std::string> reasons;    ///< why rejected, declined or discarded
     std::vector<UpdateMeta> folded;             ///< in the lane
+    std::optional<FoldBatch> batch;             ///< being folded
+    std::uint64_t kept_bytes = 0;               ///< of the journal, after the last checkpoint
     std::vector<ClientId> cohort;
     TimePoint opened_at{};
   };
@@ -112,13 +122,14 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   boost::asio::awaitable<void> open_round(OpenRound action);
   boost::asio::awaitable<void> commit_updates();
   boost::asio::awaitable<void> fold_updates();
-  boost::asio::awaitable<Result<void>> fold_batch(std::vector<ClientId> batch);
+  boost::asio::awaitable<Result<void>> fold_batch();
+  void choose_batch();
   boost::asio::awaitable<Result<void>> checkpoint_if_large();
   boost::asio::awaitable<void> finalise_round(FinaliseRound action);
   boost::asio::awaitable<void> publish_round(PublishRound action);
   boost::asio::awaitable<void> abandon_round(AbandonRound action);
   boost::asio::awaitable<void> record_evaluation(RecordEvaluation action);
-  boost::asio::awaitable<void> store_job_state(JobChanged action);
+  boost::asio::awaitable<void> store_job_state(JobState state, std::string why);
   boost::asio::awaitable<Result<void>> restore_open_round(RoundRow row, RestoredJob& job);
   boost::asio::awaitable<Result<void>> load_base(Sha256 version);
   /// Starts a coroutine that keeps this job alive; counted in in_flight_.
@@ -131,9 +142,11 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   std::vector<ReceiptRow> receipts() const;
   std::vector<Metric> train_metrics() const;
   wire::Work work_message(const ClientId& client, TaskKind kind, RoundId round) const;
+  bool expects(const SendWork& work) const;
   OfferDecision offer_update(const ClientId& client, const wire::Offer& offer);
   Result<std::uint64_t> check_offer(const UpdateMeta& meta) const;
   void arm_timer();
+  void tell_watchers();
   std::filesystem::path journal_path(RoundId round) const;
 
   Context& context_;
@@ -148,11 +161,14 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   std::shared_ptr<RoundTraffic> traffic_;      ///< since the last closed round
   std::vector<ClientId> to_commit_;
   std::vector<ClientId> to_fold_;
+  std::set<ClientId> commit_asked_;  ///< in to_commit_, or on their way
+  std::set<ClientId> fold_asked_;    ///< in to_fold_, or on their way
   bool committing_ = false;
   bool folding_ = false;
+  bool abandoning_ = false;
   OfferDecision decision_;  ///< of the offer being fed
   boost::asio::steady_timer wakeup_;
-  boost::asio::steady_timer changed_;
+  std::set<boost::asio::steady_timer*> watchers_;  ///< each ends one changed()
   std::uint64_t revision_ = 1;
   unsigned in_flight_ = 0;
 };

@@ -25,40 +25,46 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr auto kStorePause = std::chrono::milliseconds(1);
+
 /// Coordinates below which one thread folds alone.
 constexpr std::uint64_t kFoldShardMin = 1U << 18U;
 
 asio::awaitable<void> fold_shard(Lane& lane,
                                  std::span<const Contribution> updates,
-                                 std::uint64_t first,
-                                 std::uint64_t count,
+                                 LaneRange& range,
                                  Result<void>& outcome) {
-  outcome = lane.fold(updates, first, count);
+  outcome = lane.fold(updates, range);
   co_return;
 }
 
-/// Folds all coordinates, cut into one shard per compute thread.
+/// All coordinates, cut into one range per compute thread.
+std::vector<LaneRange> shards_of(std::uint64_t total, unsigned threads) {
+  const std::uint64_t count = std::clamp<std::uint64_t>(total / kFoldShardMin, 1, threads);
+  std::vector<LaneRange> shards;
+  for (std::uint64_t shard = 0; shard < count; ++shard) {
+    const std::uint64_t first = total * shard / count;
+    shards.push_back(LaneRange{first, total * (shard + 1) / count - first});
+  }
+  return shards;
+}
+
+/// Folds each range on a thread of its own.
 asio::awaitable<Result<void>> fold_parallel(Context& context,
                                             Lane& lane,
-                                            std::span<const Contribution> updates) {
-  const std::uint64_t total = lane.parameters();
-  const std::uint64_t shards =
-      std::clamp<std::uint64_t>(total / kFoldShardMin, 1, context.compute_threads);
-  std::vector<Result<void>> outcomes(shards);
+                                            std::span<const Contribution> updates,
+                                            std::vector<LaneRange>& ranges) {
+  std::vector<Result<void>> outcomes(ranges.size(), fail(errc::internal, "folding did not end"));
   using Op = decltype(asio::co_spawn(
-      context.compute, fold_shard(lane, updates, 0, 0, outcomes[0]), asio::deferred));
+      context.compute, fold_shard(lane, updates, ranges[0], outcomes[0]), asio::deferred));
   std::vector<Op> ops;
-  for (std::uint64_t shard = 0; shard < shards; ++shard) {
-    const std::uint64_t first = total * shard / shards;
-    const std::uint64_t last = total * (shard + 1) / shards;
-    ops.push_back(asio::co_spawn(context.compute,
-                                 fold_shard(lane, updates, first, last - first, outcomes[shard]),
-                                 asio::deferred));
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    ops.push_back(asio::co_spawn(
+        context.compute, fold_shard(lane, updates, ranges[i], outcomes[i]), asio::deferred));
   }
   auto group = asio::experimental::make_parallel_group(std::move(ops));
   co_await group.async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
   for (Result<void>& outcome : outcomes) CHORUS_CO_OK(std::move(outcome));
-  lane.count_weights(updates);
   co_return Result<void>();
 }
 
@@ -114,6 +120,7 @@ asio::awaitable<Result<void>> JobRunner::load_base(Sha256 version) {
 // ---- opening ----
 
 asio::awaitable<void> JobRunner::open_round(OpenRound action) {
+  work_.reset();  // after a failed attempt it would hold the memory that this one needs
   auto work = std::make_shared<Work>();
   work->round = action.round;
   work->traffic = traffic_;
@@ -159,9 +166,12 @@ asio::awaitable<void> JobRunner::commit_updates() {
     const auto committed = co_await net::run_on(context_.store, std::move(commit));
     if (!committed) {
       committing_ = false;
+      to_commit_.clear();  // the machine asks again for all of them
+      commit_asked_.clear();
       feed(StoreFailed{committed.error().to_string()});
       co_return;
     }
+    for (const ClientId& client : batch) commit_asked_.erase(client);
     CHORUS_FAIL_POINT("commit.after_journal");
     feed(UpdatesCommitted{batch});
     CHORUS_FAIL_POINT("commit.after_acknowledge");
@@ -171,36 +181,56 @@ asio::awaitable<void> JobRunner::commit_updates() {
 
 asio::awaitable<void> JobRunner::fold_updates() {
   while (!to_fold_.empty()) {
-    const std::size_t count = std::min(to_fold_.size(), limits::kFoldBatch);
-    std::vector<ClientId> batch(to_fold_.begin(),
-                                to_fold_.begin() + static_cast<std::ptrdiff_t>(count));
-    to_fold_.erase(to_fold_.begin(), to_fold_.begin() + static_cast<std::ptrdiff_t>(count));
-    auto folded = co_await fold_batch(batch);
-    if (folded) folded = co_await checkpoint_if_large();
+    choose_batch();
+    const auto folded = co_await fold_batch();
     if (!folded) {
       folding_ = false;
-      to_fold_.clear();
+      to_fold_.clear();  // the machine asks again for all of them
+      fold_asked_.clear();
       feed(StoreFailed{folded.error().to_string()});
       co_return;
     }
-    feed(UpdatesFolded{std::move(batch)});
+    const std::vector<ClientId> clients = std::move(work_->batch->clients);
+    work_->batch.reset();
+    if (const auto kept = co_await checkpoint_if_large(); !kept) {
+      // Nothing is lost, the bodies are still there; the next batch tries again.
+      spdlog::warn("job {}: writing a checkpoint: {}", row_.job.value, kept.error().to_string());
+    }
+    for (const ClientId& client : clients) fold_asked_.erase(client);
+    feed(UpdatesFolded{clients});
   }
   folding_ = false;
 }
 
-asio::awaitable<Result<void>> JobRunner::fold_batch(std::vector<ClientId> batch) {
+// The next updates, or those that a failure left half folded.
+void JobRunner::choose_batch() {
+  if (!work_->batch) {
+    const auto count = static_cast<std::ptrdiff_t>(std::min(to_fold_.size(), limits::kFoldBatch));
+    work_->batch.emplace();
+    work_->batch->clients.assign(to_fold_.begin(), to_fold_.begin() + count);
+    work_->batch->left = shards_of(parameters_, context_.compute_threads);
+  }
+  const auto& chosen = work_->batch->clients;
+  std::erase_if(to_fold_, [&chosen](const ClientId& client) {
+    return std::find(chosen.begin(), chosen.end(), client) != chosen.end();
+  });
+}
+
+asio::awaitable<Result<void>> JobRunner::fold_batch() {
   const auto work = work_;
+  FoldBatch& batch = *work->batch;
   std::vector<Contribution> updates;
   auto open = [&work, &batch, &updates]() -> Result<void> {
-    for (const ClientId& client : batch) {
+    for (const ClientId& client : batch.clients) {
       CHORUS_TRY(auto reader, work->journal->reader(client));
       updates.push_back(Contribution{std::move(reader), work->weights.at(client)});
     }
     return {};
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(open)));
-  CHORUS_CO_OK(co_await fold_parallel(context_, *work->lane, updates));
-  for (const ClientId& client : batch) work->folded.push_back(work->metas.at(client));
+  CHORUS_CO_OK(co_await fold_parallel(context_, *work->lane, updates, batch.left));
+  work->lane->count_weights(updates);
+  for (const ClientId& client : batch.clients) work->folded.push_back(work->metas.at(client));
   CHORUS_FAIL_POINT("fold.after");
   co_return Result<void>();
 }
@@ -208,11 +238,14 @@ asio::awaitable<Result<void>> JobRunner::fold_batch(std::vector<ClientId> batch)
 asio::awaitable<Result<void>> JobRunner::checkpoint_if_large() {
   const auto work = work_;
   auto checkpoint = [this, &work]() -> Result<void> {
-    if (work->journal->disk_bytes() < context_.checkpoint_after_bytes) return {};
+    const std::uint64_t due = work->kept_bytes + context_.checkpoint_after_bytes;
+    if (work->journal->disk_bytes() < due) return {};
     CHORUS_FAIL_POINT("checkpoint.before");
     const Lane& lane = *work->lane;
-    return work->journal->write_checkpoint(
-        work->folded, lane.scale(), lane.denominator(), lane.sums());
+    CHORUS_OK(work->journal->write_checkpoint(
+        work->folded, lane.scale(), lane.denominator(), lane.sums()));
+    work->kept_bytes = work->journal->disk_bytes();  // segments with unfinished uploads stay
+    return {};
   };
   auto done = co_await net::run_on(context_.store, std::move(checkpoint));
   co_return done;
@@ -284,15 +317,19 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
 asio::awaitable<void> JobRunner::abandon_round(AbandonRound action) {
   const auto work = work_;
   // Updates on their way to the disk must have arrived before their journal goes.
-  while (committing_ || folding_) co_await asio::post(context_.control, asio::use_awaitable);
+  while (committing_ || folding_) (void)co_await net::sleep_for(kStorePause);
   RoundRow row = round_row(RoundState::abandoned, action.why);
   row.closed_at = context_.now();
   const std::vector<ReceiptRow> parts = receipts();
   auto abandon = [this, &row, &parts, &work]() -> Result<void> {
     CHORUS_OK(context_.ledger->abandon_round(row, parts));
-    return work->journal->remove();
+    if (const auto removed = work->journal->remove(); !removed) {
+      spdlog::warn("removing a closed round's journal: {}", removed.error().to_string());
+    }
+    return {};
   };
   const auto abandoned = co_await net::run_on(context_.store, std::move(abandon));
+  abandoning_ = false;
   if (!abandoned) {
     feed(StoreFailed{abandoned.error().to_string()});
     co_return;
@@ -312,20 +349,15 @@ asio::awaitable<void> JobRunner::record_evaluation(RecordEvaluation action) {
   };
   const auto recorded = co_await net::run_on(context_.store, std::move(record));
   if (!recorded) spdlog::error("storing an evaluation: {}", recorded.error().to_string());
-  ++revision_;
-  changed_.cancel();
+  tell_watchers();
 }
 
-asio::awaitable<void> JobRunner::store_job_state(JobChanged action) {
-  const JobState state = row_.state;
-  auto write = [this, state, &action] {
-    return context_.ledger->set_job_state(row_.job, state, action.why);
-  };
+asio::awaitable<void> JobRunner::store_job_state(JobState state, std::string why) {
+  auto write = [this, state, &why] { return context_.ledger->set_job_state(row_.job, state, why); };
   const auto written = co_await net::run_on(context_.store, std::move(write));
   if (!written) spdlog::error("storing a job's state: {}", written.error().to_string());
-  if (state == JobState::degraded) context_.audit->add("chorusd", "job_degraded", action.why);
-  ++revision_;
-  changed_.cancel();
+  if (state == JobState::degraded) context_.audit->add("chorusd", "job_degraded", why);
+  tell_watchers();
 }
 
 // ---- restoring ----

@@ -65,23 +65,24 @@ Result<Lane> Lane::restore(LaneCheckpoint checkpoint, const LaneBounds& bounds) 
   return lane;
 }
 
-Result<void> Lane::fold(std::span<const Contribution> updates,
-                        std::uint64_t first,
-                        std::uint64_t count) {
+Result<void> Lane::fold(std::span<const Contribution> updates, LaneRange& range) {
   CHORUS_ASSERT(!updates.empty() && updates.size() <= kernels::kFoldInputsMax);
-  CHORUS_ASSERT(first + count <= sums_.size());
-  const auto tile = static_cast<std::size_t>(std::min(kTile, count));
+  CHORUS_ASSERT(range.first <= sums_.size() && range.count <= sums_.size() - range.first);
+  const auto tile = static_cast<std::size_t>(std::min(kTile, range.count));
   CHORUS_TRY(auto staging, tensor::AlignedBuffer<float>::create(tile * updates.size()));
   std::array<kernels::FoldInput, kernels::kFoldInputsMax> inputs{};
-  for (std::uint64_t at = first; at < first + count; at += kTile) {
-    const auto length = static_cast<std::size_t>(std::min(kTile, first + count - at));
+  while (range.count > 0) {
+    const auto length = static_cast<std::size_t>(std::min(kTile, range.count));
     for (std::size_t k = 0; k < updates.size(); ++k) {
       const std::span<float> values(staging.data() + k * tile, length);
-      CHORUS_OK(updates[k].update->read(at * sizeof(float), std::as_writable_bytes(values)));
+      CHORUS_OK(
+          updates[k].update->read(range.first * sizeof(float), std::as_writable_bytes(values)));
       inputs[k].x = values.data();
       inputs[k].multiplier = std::ldexp(static_cast<double>(updates[k].weight), scale_);
     }
-    kernels::fold_f32({inputs.data(), updates.size()}, {sums_.data() + at, length});
+    kernels::fold_f32({inputs.data(), updates.size()}, {sums_.data() + range.first, length});
+    range.first += length;
+    range.count -= length;
   }
   return {};
 }

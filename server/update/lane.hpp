@@ -33,6 +33,12 @@ struct Contribution {
   std::uint64_t weight = 0;                    ///< 1..weight_max
 };
 
+/// Coordinates of a lane: [first, first + count).
+struct LaneRange {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
 class Lane {
  public:
   /// All zero. @errors as lane_scale
@@ -40,14 +46,13 @@ class Lane {
   /// As a checkpoint left it. @errors corrupt_data if it does not belong to these bounds
   static Result<Lane> restore(LaneCheckpoint checkpoint, const LaneBounds& bounds);
 
-  /// sums[i] += Σ_k round_half_even(weight_k · x_k[i] · 2^scale) for i in [first, first + count).
-  /// Disjoint ranges may be folded by several threads at once. When all ranges are done call
-  /// count_weights() once.
+  /// sums[i] += Σ_k round_half_even(weight_k · x_k[i] · 2^scale) for i in `range`. Disjoint ranges
+  /// may be folded by several threads at once. When all ranges are done call count_weights() once.
   /// @param updates  1..kernels::kFoldInputsMax
+  /// @param range    what is folded leaves it: empty after success; after a failure (of reading an
+  ///                 update) the same call goes on where it stopped, and nothing counts twice
   /// @determinism    bitwise equal whatever the order, the batches and the number of threads
-  Result<void> fold(std::span<const Contribution> updates,
-                    std::uint64_t first,
-                    std::uint64_t count);
+  Result<void> fold(std::span<const Contribution> updates, LaneRange& range);
   void count_weights(std::span<const Contribution> updates);
 
   /// mean[j] = float(double(sums[first + j]) / (denominator · 2^scale)). @pre denominator() > 0
