@@ -1,44 +1,129 @@
 #include "client/agent/agent_config.hpp"
 
+#include <charconv>
+#include <cmath>
+#include <fmt/format.h>
+#include <string_view>
+
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/config/toml_reader.hpp"
+#include "common/wire/messages.hpp"
 
 namespace chorus::agent {
+namespace {
 
-Result<void> read_agent_config(const std::filesystem::path& file, AgentConfig& config) {
-  CHORUS_TRY(auto reader, config::TomlReader::load(file));
-  const auto root = reader.root();
+using config::NumberRule;
+using config::TomlReader;
+using config::TomlTable;
+using config::WholeRule;
+
+constexpr NumberRule kFraction{.min = 0.0, .max = 1.0, .max_excluded = true};
+
+void read_data(const TomlTable& table, DataConfig& data) {
+  table.path("file", data.file);
+  table.text("label_column", data.label_column);
+  table.boolean("header", data.header);
+  table.number("scale", data.scale, {.min = 0.0, .min_excluded = true});
+  table.wholes("shape", data.shape, WholeRule{1, 1U << 20U});
+  table.path("images", data.images);
+  table.path("labels", data.labels);
+  table.whole("classes", data.classes);
+  table.number("test_fraction", data.test_fraction, kFraction);
+  table.number("hold_out", data.hold_out, kFraction);
+}
+
+void read_partition(const TomlTable& table, DataConfig& data) {
+  table.text("kind", data.partition);
+  table.whole("parts", data.parts, WholeRule{1, limits::kCohortMax});
+  table.whole("part", data.part, WholeRule{0, limits::kCohortMax - 1});
+  table.whole("seed", data.seed);
+}
+
+void read_log(const TomlTable& table, LogOptions& log) {
+  table.text("level", log.level);
+  std::filesystem::path file = log.file;
+  if (table.path("file", file)) log.file = file.string();
+  table.boolean("json", log.json);
+}
+
+Failure wrong(std::string_view flag, std::string_view key, std::string_view what) {
+  return fail(errc::invalid_argument, fmt::format("{} (in the file: {}): {}", flag, key, what));
+}
+
+}  // namespace
+
+Result<void> load_config(const std::filesystem::path& path, AgentConfig& config) {
+  CHORUS_TRY(auto file, TomlReader::load(path));
+  const TomlTable root = file.root();
   root.text("server", config.server);
   root.path("state", config.state);
-  root.texts("jobs", config.jobs);
+  root.texts("jobs",
+             config.jobs,
+             {.bytes_max = limits::kNameBytesMax,
+              .accepts = wire::valid_name,
+              .expected = "names of jobs such as \"digits\""});
   root.whole("tasks_max", config.tasks_max);
-  const auto data = root.table("data");
-  data.path("csv", config.data.csv);
-  data.boolean("header", config.data.header);
-  data.text("label_column", config.data.label_column);
-  data.text("key_column", config.data.key_column);
-  config::NumberRule positive;
-  positive.min = 0.0;
-  positive.min_excluded = true;
-  data.number("scale", config.data.scale, positive);
-  data.text("shape", config.data.shape);
-  data.path("images", config.data.images);
-  data.path("labels", config.data.labels);
-  config::NumberRule fraction;
-  fraction.min = 0.0;
-  fraction.max = 0.9;
-  data.number("test_fraction", config.data.test_fraction, fraction);
-  data.text("partition", config.data.partition);
-  data.whole("parts", config.data.parts, {1, limits::kCohortMax});
-  data.whole("part", config.data.part, {0, limits::kCohortMax - 1});
-  data.number("hold_out", config.data.hold_out, fraction);
-  data.whole("seed", config.data.seed);
-  const auto log = root.table("log");
-  log.text("level", config.log.level);
-  log.text("file", config.log.file);
-  log.boolean("json", config.log.json);
-  return reader.finish();
+  root.whole("threads", config.threads, WholeRule{1, 1024});
+  read_data(root.table("data"), config.data);
+  read_partition(root.table("partition"), config.data);
+  read_log(root.table("log"), config.log);
+  return file.finish();
+}
+
+Result<std::vector<std::uint64_t>> parse_shape(const std::string& text) {
+  std::vector<std::uint64_t> shape;
+  const char* at = text.data();
+  const char* const end = text.data() + text.size();
+  while (shape.size() < limits::kTensorRankMax) {
+    std::uint64_t extent = 0;
+    const auto [next, error] = std::from_chars(at, end, extent);
+    if (error != std::errc() || extent == 0) break;
+    shape.push_back(extent);
+    if (next == end) return shape;
+    if (*next != 'x') break;
+    at = next + 1;
+  }
+  return fail(
+      errc::invalid_argument,
+      fmt::format("'{}' is no shape; expected numbers with x between them, such as 1x8x8", text));
+}
+
+Result<void> check_data(const DataConfig& data) {
+  const bool csv = !data.file.empty();
+  const bool idx = !data.images.empty() || !data.labels.empty();
+  if (csv == idx) {
+    return wrong("--data",
+                 "data.file",
+                 csv ? "given together with --images or --labels; expected one of the two kinds"
+                     : "missing; expected a CSV file, or --images and --labels");
+  }
+  if (idx && (data.images.empty() || data.labels.empty())) {
+    return wrong("--images and --labels", "data.images, data.labels", "expected both or neither");
+  }
+  if (!(data.scale > 0.0) || !std::isfinite(data.scale)) {
+    return wrong("--scale", "data.scale", fmt::format("{}; expected a number above 0", data.scale));
+  }
+  if (data.parts == 0 || data.part >= data.parts) {
+    return wrong("--part",
+                 "partition.part",
+                 fmt::format("{} of {} parts; parts count from 0", data.part, data.parts));
+  }
+  if (data.partition == "none" && data.parts != 1) {
+    return wrong("--partition",
+                 "partition.kind",
+                 fmt::format("missing, though there are {} parts; expected iid, dirichlet:ALPHA, "
+                             "shards:S or column:NAME",
+                             data.parts));
+  }
+  for (const double fraction : {data.test_fraction, data.hold_out}) {
+    if (!(fraction >= 0.0 && fraction < 1.0)) {
+      return wrong("--test-fraction and --hold-out",
+                   "data.test_fraction, data.hold_out",
+                   fmt::format("{}; expected a number from 0 to below 1", fraction));
+    }
+  }
+  return {};
 }
 
 }  // namespace chorus::agent

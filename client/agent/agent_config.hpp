@@ -1,4 +1,4 @@
-// What chorus-agent is told, by flags or by a file.
+// Everything chorus-agent can be told, by its file or by flags.
 #pragma once
 
 #include <cstdint>
@@ -6,50 +6,48 @@
 #include <string>
 #include <vector>
 
-#include "chorus/client/dataset.hpp"
 #include "chorus/result.hpp"
 #include "common/base/log.hpp"
 
 namespace chorus::agent {
 
-/// Which examples this device has. One of `csv` or `images` + `labels`.
+/// Where the examples come from and which of them are this device's.
 struct DataConfig {
-  std::filesystem::path csv;
-  bool header = false;
-  std::string label_column = "-1";
-  std::string key_column;
-  double scale = 1.0;             ///< features are divided by it
-  std::string shape;              ///< "1x8x8"; empty: flat
-  std::filesystem::path images;   ///< idx
-  std::filesystem::path labels;   ///< idx
-  double test_fraction = 0.0;     ///< of the file, kept from every device; the same for all parts
-  std::string partition = "iid";  ///< iid | dirichlet:ALPHA | shards:S | column:NAME
-  std::uint32_t parts = 1;        ///< devices that share the file
-  std::uint32_t part = 0;         ///< which of them this is, from 0
-  double hold_out = 0.1;          ///< of this device's examples, for evaluation
-  std::uint64_t seed = 0;         ///< of all the cuts
+  std::filesystem::path file;        ///< CSV, plain or .gz
+  std::string label_column = "-1";   ///< name, or number: 0 first, -1 last
+  bool header = false;               ///< the first line holds column names
+  double scale = 1.0;                ///< features are divided by this
+  std::vector<std::uint64_t> shape;  ///< of one example; empty: flat
+  std::filesystem::path images;      ///< idx, plain or .gz
+  std::filesystem::path labels;
+  std::uint32_t classes = 0;  ///< 0: the largest label + 1
+
+  std::string partition = "none";  ///< none | iid | dirichlet:ALPHA | shards:S | column:NAME
+  std::uint32_t parts = 1;         ///< devices that share the examples
+  std::uint32_t part = 0;          ///< this one
+  std::uint64_t seed = 0;          ///< the same on all of them
+  double test_fraction = 0.0;      ///< of all examples, no device's: for evaluating the result
+  double hold_out = 0.2;           ///< of this device's examples: for evaluation tasks
 };
 
 struct AgentConfig {
-  std::string server;  ///< empty: the one the join token named
-  std::filesystem::path state = "agent-state";
-  std::vector<std::string> jobs;  ///< empty: any
-  std::uint64_t tasks_max = 0;
+  std::string server;  ///< "host:port"; empty: the one enrolled at
+  std::filesystem::path state;
+  std::vector<std::string> jobs;
+  std::uint64_t tasks_max = 0;  ///< 0: until stopped
+  unsigned threads = 1;
   DataConfig data;
   LogOptions log;
 };
 
-/// Reads agent.toml over `config`; keys that the file does not have stay as they are.
-/// @errors malformed_file: every problem with line, key, value and what was expected
-Result<void> read_agent_config(const std::filesystem::path& file, AgentConfig& config);
+/// Reads a file into `config`, whose values are the defaults.
+/// @errors malformed_file: every problem with line, key, value and what was expected; not_found
+Result<void> load_config(const std::filesystem::path& path, AgentConfig& config);
 
-/// This device's examples, cut as the configuration says.
-struct Shares {
-  client::Dataset test;  ///< kept from all devices
-  client::Dataset train;
-  client::Dataset holdout;
-};
-/// @errors of reading and of partitioning; invalid_argument for contradicting options
-Result<Shares> load_shares(const DataConfig& config);
+/// "1x8x8" → {1, 8, 8}. @errors invalid_argument
+Result<std::vector<std::uint64_t>> parse_shape(const std::string& text);
+
+/// Values that do not go together. @errors invalid_argument, saying which flag and key
+Result<void> check_data(const DataConfig& data);
 
 }  // namespace chorus::agent

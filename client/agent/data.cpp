@@ -1,0 +1,180 @@
+#include "client/agent/data.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <fmt/format.h>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "chorus/client/partition.hpp"
+#include "common/base/rng.hpp"
+#include "common/base/try.hpp"
+
+namespace chorus::agent {
+namespace {
+
+using client::Dataset;
+using client::Partition;
+
+struct Examples {
+  Dataset dataset;
+  std::vector<std::string> keys;  ///< with a column partition
+};
+
+struct PartitionKind {
+  enum class Name { none, iid, dirichlet, shards, column };
+  Name name = Name::none;
+  std::string argument;
+};
+
+template <class T>
+std::optional<T> number_of(const std::string& text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+Failure bad_partition(const std::string& text) {
+  return fail(errc::invalid_argument,
+              fmt::format("--partition (in the file: partition.kind): '{}'; expected none, iid, "
+                          "dirichlet:ALPHA with ALPHA > 0, shards:S with S >= 1, or column:NAME",
+                          text));
+}
+
+Result<PartitionKind> parse_kind(const std::string& text) {
+  using Name = PartitionKind::Name;
+  const auto colon = text.find(':');
+  const std::string name = text.substr(0, colon);
+  PartitionKind kind;
+  if (colon != std::string::npos) kind.argument = text.substr(colon + 1);
+  const bool has_argument = !kind.argument.empty();
+  if (name == "none" && colon == std::string::npos) return kind;
+  if (name == "iid" && colon == std::string::npos) {
+    kind.name = Name::iid;
+    return kind;
+  }
+  if (name == "dirichlet" && has_argument) {
+    const auto alpha = number_of<double>(kind.argument);
+    if (alpha && *alpha > 0.0 && std::isfinite(*alpha)) {
+      kind.name = Name::dirichlet;
+      return kind;
+    }
+  }
+  if (name == "shards" && has_argument && number_of<std::uint32_t>(kind.argument).value_or(0) > 0) {
+    kind.name = Name::shards;
+    return kind;
+  }
+  if (name == "column" && has_argument) {
+    kind.name = Name::column;
+    return kind;
+  }
+  return bad_partition(text);
+}
+
+Result<Examples> read_files(const DataConfig& config, const PartitionKind& kind) {
+  Examples examples;
+  if (!config.images.empty()) {
+    if (kind.name == PartitionKind::Name::column) {
+      return fail(errc::invalid_argument, "--partition column:NAME needs a CSV file (--data)");
+    }
+    client::IdxOptions idx;
+    idx.images = config.images;
+    idx.labels = config.labels;
+    idx.classes = config.classes;
+    CHORUS_TRY(examples.dataset, client::load_idx(idx));
+    return examples;
+  }
+  client::CsvOptions csv;
+  csv.path = config.file;
+  csv.header = config.header;
+  csv.label_column = config.label_column;
+  csv.divide_by = config.scale;
+  csv.feature_shape = config.shape;
+  csv.classes = config.classes;
+  if (kind.name == PartitionKind::Name::column) csv.key_column = kind.argument;
+  CHORUS_TRY(auto data, client::load_csv(csv));
+  examples.dataset = std::move(data.dataset);
+  examples.keys = std::move(data.keys);
+  return examples;
+}
+
+Result<Partition> partition(const Examples& examples,
+                            const DataConfig& config,
+                            const PartitionKind& kind) {
+  using Name = PartitionKind::Name;
+  switch (kind.name) {
+    case Name::none: {
+      Partition all(1, std::vector<std::uint32_t>(examples.dataset.size()));
+      std::iota(all[0].begin(), all[0].end(), 0U);
+      return all;
+    }
+    case Name::iid:
+      return client::partition_iid(examples.dataset.size(), config.parts, config.seed);
+    case Name::dirichlet: {
+      client::DirichletOptions options;
+      options.clients = config.parts;
+      options.alpha = *number_of<double>(kind.argument);
+      options.seed = config.seed;
+      return client::partition_dirichlet(examples.dataset.labels(), options);
+    }
+    case Name::shards: {
+      client::ShardOptions options;
+      options.clients = config.parts;
+      options.classes_each = *number_of<std::uint32_t>(kind.argument);
+      options.seed = config.seed;
+      return client::partition_shards(examples.dataset.labels(), options);
+    }
+    case Name::column:
+      return client::partition_by_key(examples.keys, config.parts, config.seed);
+  }
+  return bad_partition(config.partition);
+}
+
+// The test set is drawn before anything is divided: the same for every device.
+Result<Dataset> put_test_aside(Examples& examples, const DataConfig& config) {
+  if (config.test_fraction == 0.0) return Dataset();
+  CHORUS_TRY(const auto split,
+             client::split_holdout(examples.dataset.size(), config.test_fraction, config.seed));
+  CHORUS_TRY(auto test, examples.dataset.subset(split.holdout));
+  CHORUS_TRY(examples.dataset, examples.dataset.subset(split.train));
+  if (!examples.keys.empty()) {
+    std::vector<std::string> keys;
+    for (const std::uint32_t row : split.train) keys.push_back(std::move(examples.keys[row]));
+    examples.keys = std::move(keys);
+  }
+  return test;
+}
+
+}  // namespace
+
+Result<DeviceData> load_data(const DataConfig& config) {
+  CHORUS_OK(check_data(config));
+  CHORUS_TRY(const auto kind, parse_kind(config.partition));
+  CHORUS_TRY(auto examples, read_files(config, kind));
+  DeviceData data;
+  CHORUS_TRY(data.test, put_test_aside(examples, config));
+  CHORUS_TRY(const auto parts, partition(examples, config, kind));
+  CHORUS_TRY(const auto mine, examples.dataset.subset(parts.at(config.part)));
+  const std::string number = std::to_string(config.part);
+  const std::string_view purpose[] = {"hold-out", number};
+  const std::uint64_t seed = stream_key(config.seed, purpose);
+  CHORUS_TRY(const auto split, client::split_holdout(mine.size(), config.hold_out, seed));
+  CHORUS_TRY(data.train, mine.subset(split.train));
+  CHORUS_TRY(data.holdout, mine.subset(split.holdout));
+  return data;
+}
+
+Result<Dataset> load_test_data(const DataConfig& config) {
+  CHORUS_OK(check_data(config));
+  CHORUS_TRY(const auto kind, parse_kind(config.partition));
+  CHORUS_TRY(auto examples, read_files(config, kind));
+  if (config.test_fraction == 0.0) return examples.dataset;
+  return put_test_aside(examples, config);
+}
+
+}  // namespace chorus::agent

@@ -1,0 +1,131 @@
+#include "client/agent/agent_config.hpp"
+
+#include <fstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_folder.hpp"
+
+namespace chorus::agent {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class AgentConfigTest : public ::testing::Test {
+ protected:
+  Result<void> load(const std::string& text) {
+    const auto path = folder_.path() / "agent.toml";
+    std::ofstream(path) << text;
+    return load_config(path, config_);
+  }
+  test::TempFolder folder_;
+  AgentConfig config_;
+};
+
+TEST_F(AgentConfigTest, ReadsEveryKey) {
+  const auto loaded = load(R"(
+    server = "example.org:7440"
+    state = "device"
+    jobs = ["digits", "other"]
+    tasks_max = 5
+    threads = 2
+    [data]
+    file = "digits.csv.gz"
+    label_column = "label"
+    header = true
+    scale = 16
+    shape = [1, 8, 8]
+    classes = 10
+    test_fraction = 0.2
+    hold_out = 0.1
+    [partition]
+    kind = "dirichlet:0.5"
+    parts = 10
+    part = 3
+    seed = 7
+    [log]
+    level = "debug"
+    json = true
+  )");
+  ASSERT_TRUE(loaded) << loaded.error().detail;
+  EXPECT_EQ(config_.server, "example.org:7440");
+  EXPECT_EQ(config_.state, folder_.path() / "device");
+  EXPECT_THAT(config_.jobs, ElementsAre("digits", "other"));
+  EXPECT_EQ(config_.tasks_max, 5U);
+  EXPECT_EQ(config_.threads, 2U);
+  EXPECT_EQ(config_.data.file, folder_.path() / "digits.csv.gz");
+  EXPECT_EQ(config_.data.label_column, "label");
+  EXPECT_TRUE(config_.data.header);
+  EXPECT_EQ(config_.data.scale, 16.0);
+  EXPECT_THAT(config_.data.shape, ElementsAre(1, 8, 8));
+  EXPECT_EQ(config_.data.classes, 10U);
+  EXPECT_EQ(config_.data.test_fraction, 0.2);
+  EXPECT_EQ(config_.data.hold_out, 0.1);
+  EXPECT_EQ(config_.data.partition, "dirichlet:0.5");
+  EXPECT_EQ(config_.data.parts, 10U);
+  EXPECT_EQ(config_.data.part, 3U);
+  EXPECT_EQ(config_.data.seed, 7U);
+  EXPECT_EQ(config_.log.level, "debug");
+  EXPECT_TRUE(config_.log.json);
+  EXPECT_TRUE(check_data(config_.data));
+}
+
+TEST_F(AgentConfigTest, NamesFileLineKeyAndWhatItExpected) {
+  const auto loaded = load("server = \"x:1\"\n[data]\nhold_out = 1.5\nscael = 2\n");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, errc::malformed_file);
+  EXPECT_THAT(loaded.error().detail,
+              AllOf(HasSubstr("agent.toml"),
+                    HasSubstr("3"),
+                    HasSubstr("hold_out"),
+                    HasSubstr("1.5"),
+                    HasSubstr("scale")));
+}
+
+TEST_F(AgentConfigTest, RefusesWhatIsNoFile) {
+  EXPECT_EQ(load_config(folder_.path() / "none.toml", config_).error().code, errc::not_found);
+  EXPECT_EQ(load("server = ").error().code, errc::malformed_file);
+  EXPECT_EQ(load("jobs = [\"Not A Name\"]").error().code, errc::malformed_file);
+  EXPECT_EQ(load("threads = 0").error().code, errc::malformed_file);
+}
+
+TEST(ParseShape, ReadsNumbersWithXBetween) {
+  EXPECT_THAT(parse_shape("64").value(), ElementsAre(64));
+  EXPECT_THAT(parse_shape("1x8x8").value(), ElementsAre(1, 8, 8));
+  for (const char* bad : {"", "x", "8x", "x8", "8xx8", "0x8", "8 x 8", "-1", "1x1x1x1x1x1x1x1x1"}) {
+    EXPECT_FALSE(parse_shape(bad)) << bad;
+  }
+}
+
+TEST(CheckData, RefusesWhatDoesNotGoTogether) {
+  DataConfig good;
+  good.file = "x.csv";
+  EXPECT_TRUE(check_data(good));
+  const auto refuses = [&](auto change) {
+    DataConfig data = good;
+    change(data);
+    const auto checked = check_data(data);
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().code, errc::invalid_argument);
+    EXPECT_THAT(checked.error().detail, HasSubstr("--"));
+  };
+  refuses([](DataConfig& d) { d.file.clear(); });
+  refuses([](DataConfig& d) { d.images = "i"; });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.images = "i";
+  });
+  refuses([](DataConfig& d) { d.scale = 0; });
+  refuses([](DataConfig& d) { d.parts = 2; });
+  refuses([](DataConfig& d) { d.part = 1; });
+  refuses([](DataConfig& d) { d.parts = 0; });
+  refuses([](DataConfig& d) { d.hold_out = 1.0; });
+  refuses([](DataConfig& d) { d.test_fraction = -0.1; });
+}
+
+}  // namespace
+}  // namespace chorus::agent

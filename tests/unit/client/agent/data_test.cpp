@@ -1,0 +1,132 @@
+#include "client/agent/data.hpp"
+
+#include <fstream>
+#include <set>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_folder.hpp"
+
+namespace chorus::agent {
+namespace {
+
+using ::testing::HasSubstr;
+
+class AgentDataTest : public ::testing::Test {
+ protected:
+  // Row i: features i and 2i, writer i % 7, label i % 3.
+  void SetUp() override {
+    data_.file = folder_.path() / "table.csv";
+    std::ofstream file(data_.file);
+    file << "a,b,writer,label\n";
+    for (int i = 0; i < 210; ++i) {
+      file << i << "," << 2 * i << ",w" << i % 7 << "," << i % 3 << "\n";
+    }
+    data_.header = true;
+  }
+  // Feature `a` names the row; the file with the writer column needs it as key.
+  static std::multiset<float> rows(const client::Dataset& dataset) {
+    std::multiset<float> all;
+    for (std::size_t i = 0; i < dataset.size(); ++i) all.insert(dataset.features(i)[0]);
+    return all;
+  }
+
+  test::TempFolder folder_;
+  DataConfig data_;
+};
+
+TEST_F(AgentDataTest, DevicesShareEverythingButTheTestSet) {
+  data_.parts = 5;
+  data_.seed = 9;
+  data_.test_fraction = 0.2;
+  data_.hold_out = 0.25;
+  data_.partition = "column:writer";
+  std::multiset<float> together;
+  std::multiset<float> test;
+  for (data_.part = 0; data_.part < data_.parts; ++data_.part) {
+    const auto data = load_data(data_);
+    ASSERT_TRUE(data) << data.error().detail;
+    EXPECT_FALSE(data->holdout.empty());
+    EXPECT_GT(data->train.size(), data->holdout.size());
+    together.merge(rows(data->train));
+    together.merge(rows(data->holdout));
+    EXPECT_TRUE(test.empty() || test == rows(data->test)) << "the test set differs";
+    test = rows(data->test);
+  }
+  EXPECT_EQ(test.size(), 42U);
+  data_.part = 0;
+  EXPECT_EQ(rows(load_test_data(data_).value()), test);
+  together.merge(test);
+  EXPECT_EQ(together.size(), 210U);
+  EXPECT_EQ(std::set<float>(together.begin(), together.end()).size(), 210U);
+}
+
+TEST_F(AgentDataTest, TheSameConfigurationGivesTheSameExamples) {
+  data_.partition = "column:writer";
+  data_.parts = 3;
+  const auto first = load_data(data_).value();
+  const auto second = load_data(data_).value();
+  EXPECT_EQ(rows(first.train), rows(second.train));
+  EXPECT_EQ(rows(first.holdout), rows(second.holdout));
+}
+
+TEST_F(AgentDataTest, EveryKindOfPartitionWorks) {
+  std::ofstream(data_.file) << [] {
+    std::string text = "a,b,label\n";
+    for (int i = 0; i < 210; ++i) {
+      text += std::to_string(i) + ",1," + std::to_string(i % 3) + "\n";
+    }
+    return text;
+  }();
+  data_.parts = 3;
+  for (const char* kind : {"iid", "dirichlet:0.5", "shards:2"}) {
+    data_.partition = kind;
+    std::size_t total = 0;
+    for (data_.part = 0; data_.part < 3; ++data_.part) {
+      const auto data = load_data(data_);
+      ASSERT_TRUE(data) << kind << ": " << data.error().detail;
+      total += data->train.size() + data->holdout.size();
+    }
+    EXPECT_EQ(total, 210U) << kind;
+  }
+  data_.partition = "none";
+  data_.part = 0;
+  data_.parts = 1;
+  data_.hold_out = 0.0;
+  EXPECT_EQ(load_data(data_).value().train.size(), 210U);
+}
+
+TEST_F(AgentDataTest, RefusesPartitionsItDoesNotKnow) {
+  data_.parts = 2;
+  for (const char* bad : {"",
+                          "iid:3",
+                          "dirichlet",
+                          "dirichlet:",
+                          "dirichlet:0",
+                          "dirichlet:x",
+                          "dirichlet:-1",
+                          "shards",
+                          "shards:0",
+                          "shards:1.5",
+                          "column",
+                          "column:",
+                          "other"}) {
+    data_.partition = bad;
+    const auto data = load_data(data_);
+    ASSERT_FALSE(data) << bad;
+    EXPECT_EQ(data.error().code, errc::invalid_argument);
+    EXPECT_THAT(data.error().detail, HasSubstr("dirichlet:ALPHA")) << bad;
+  }
+}
+
+TEST_F(AgentDataTest, SaysWhichFileIsMissing) {
+  data_.file = folder_.path() / "none.csv";
+  const auto data = load_data(data_);
+  ASSERT_FALSE(data);
+  EXPECT_THAT(data.error().detail, HasSubstr("none.csv"));
+}
+
+}  // namespace
+}  // namespace chorus::agent
