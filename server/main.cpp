@@ -135,6 +135,7 @@ Result<void> serve(const ServerConfig& config, const Arguments& arguments) {
 
   // Stores.
   CHORUS_OK(make_folders(config.storage));
+  CHORUS_TRY(const UniqueFd only_daemon, lock_folder(config.storage));
   CHORUS_TRY(const auto ledger, open_sqlite_ledger(config.storage / "ledger.sqlite"));
   CHORUS_TRY(const auto versions, VersionStore::open(config.storage / "versions"));
 

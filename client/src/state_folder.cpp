@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -60,16 +59,14 @@ Result<wire::Offer> read_offer(const std::filesystem::path& path) {
 
 Result<StateFolder> StateFolder::open(const std::filesystem::path& folder) {
   CHORUS_OK(make_folders(folder, 0700));
-  const auto lock_path = folder / "lock";
-  CHORUS_TRY(UniqueFd lock, open_file(lock_path, O_RDWR | O_CREAT, 0600));
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return errno_failure(errno, "locking", lock_path);
-    return fail(errc::busy,
-                "another process uses the state folder '" + folder.string() +
-                    "'; every device needs a folder of its own");
+  auto lock = lock_folder(folder);
+  if (!lock) {
+    const bool busy = lock.error().code == errc::busy;
+    const std::string hint = busy ? "; every device needs a state folder of its own" : "";
+    return fail(lock.error().code, lock.error().detail + hint);
   }
   CHORUS_OK(make_folders(folder / "versions", 0700));
-  return StateFolder(folder, std::move(lock));
+  return StateFolder(folder, std::move(*lock));
 }
 
 // ---- identity ----

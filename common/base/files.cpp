@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -163,6 +164,14 @@ Result<void> make_folders(const std::filesystem::path& folder, unsigned mode) {
   }
   const auto parent = folder.parent_path();
   return sync_folder(parent.empty() ? std::filesystem::path(".") : parent);
+}
+
+Result<UniqueFd> lock_folder(const std::filesystem::path& folder) {
+  const auto path = folder / "lock";
+  CHORUS_TRY(UniqueFd lock, open_file(path, O_RDWR | O_CREAT, 0600));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return errno_failure(errno, "locking", path);
+  return fail(errc::busy, "another process uses the folder '" + folder.string() + "'");
 }
 
 }  // namespace chorus

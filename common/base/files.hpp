@@ -37,10 +37,14 @@ Failure errno_failure(int error_number, std::string_view doing, const std::files
 Result<UniqueFd> open_file(const std::filesystem::path& path, int flags, unsigned mode = 0644);
 
 /// Reads exactly span.size() bytes at `offset`; a shorter file is corrupt_data.
-Result<void> read_at(int fd, std::uint64_t offset, std::span<std::byte> into,
+Result<void> read_at(int fd,
+                     std::uint64_t offset,
+                     std::span<std::byte> into,
                      const std::filesystem::path& path);
 /// Writes all of `data` at `offset`.
-Result<void> write_at(int fd, std::uint64_t offset, std::span<const std::byte> data,
+Result<void> write_at(int fd,
+                      std::uint64_t offset,
+                      std::span<const std::byte> data,
                       const std::filesystem::path& path);
 /// fdatasync(2) / fsync(2) of a folder.
 Result<void> sync_file(int fd, const std::filesystem::path& path);
@@ -52,10 +56,16 @@ Result<std::string> read_text(const std::filesystem::path& path, std::size_t byt
 /// Replaces `path` as one step: temporary file in the same folder, write, fsync, rename, fsync of
 /// the folder. After it returns, a power cut finds the old content or the new, never a mixture.
 /// One writer per path at a time. `mode` is that of the new file, less the process's umask.
-Result<void> write_durably(const std::filesystem::path& path, std::span<const std::byte> data,
+Result<void> write_durably(const std::filesystem::path& path,
+                           std::span<const std::byte> data,
                            unsigned mode = 0644);
-Result<void> write_durably(const std::filesystem::path& path, std::string_view text,
+Result<void> write_durably(const std::filesystem::path& path,
+                           std::string_view text,
                            unsigned mode = 0644);
+
+/// Keeps other processes out of a folder until the descriptor is closed (also by a crash): flock on
+/// the file "lock" in it. @errors busy (another process has it), io_failed
+Result<UniqueFd> lock_folder(const std::filesystem::path& folder);
 
 /// mkdir -p, and fsync of the parents it made. A file in the way is already_exists or io_failed.
 Result<void> make_folders(const std::filesystem::path& folder, unsigned mode = 0755);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "common/base/limits.hpp"
+#include "common/tensor/layer_names.hpp"
 #include "server/config/names.hpp"
 
 namespace chorus::server {
@@ -80,6 +81,16 @@ bool read_layers(const TomlTable& table, std::vector<Layer>& into) {
   return all_known;
 }
 
+// Devices are told every name, so the ones nobody wrote are given here.
+void fill_names(ModelSpec& model) {
+  auto names = tensor::layer_names(model);
+  if (!names) return;  // layout_of says why
+  for (std::size_t i = 0; i < model.layers.size(); ++i) {
+    if (auto* dense = std::get_if<Dense>(&model.layers[i])) dense->name = (*names)[i];
+    if (auto* conv = std::get_if<Conv2d>(&model.layers[i])) conv->name = (*names)[i];
+  }
+}
+
 }  // namespace
 
 void read_model(const TomlTable& table, ModelSpec& into) {
@@ -94,6 +105,8 @@ void read_model(const TomlTable& table, ModelSpec& into) {
         fmt::format("{} layers; expected at most {}", into.layers.size(), limits::kLayersMax));
   } else if (const auto layout = layout_of(into); !layout) {
     table.problem("layers", layout.error().detail);
+  } else {
+    fill_names(into);
   }
 }
 

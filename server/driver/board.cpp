@@ -10,6 +10,7 @@
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
 #include "common/net/async.hpp"
+#include "server/driver/audit_log.hpp"
 
 namespace chorus::server {
 
@@ -270,7 +271,14 @@ asio::awaitable<Result<void>> Board::recover() {
     return remove_stale_journals(rows);
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(read)));
-  for (JobRow& row : rows) CHORUS_CO_OK(co_await add_runner(std::move(row)));
+  for (JobRow& row : rows) {
+    const std::string name = row.job.value;
+    if (auto added = co_await add_runner(std::move(row)); !added) {
+      // The others go on; this one stays in ledger and journal for somebody to look at.
+      spdlog::error("job {} cannot be resumed: {}", name, added.error().to_string());
+      context_.audit->add("chorusd", "job_unusable", added.error().to_string());
+    }
+  }
   co_return Result<void>();
 }
 

@@ -68,12 +68,6 @@ asio::awaitable<Result<void>> fold_parallel(Context& context,
   co_return Result<void>();
 }
 
-std::string outcome_of(MemberState state, bool published) {
-  if (state == MemberState::accepted) return published ? "accepted" : "discarded";
-  if (state == MemberState::rejected || state == MemberState::declined) return "rejected";
-  return "discarded";
-}
-
 }  // namespace
 
 void JobRunner::spawn(asio::awaitable<void> work, const char* what) {
@@ -429,77 +423,6 @@ asio::awaitable<Result<void>> JobRunner::restore_open_round(RoundRow row, Restor
   work_ = std::move(work);
   job.open = std::move(restored);
   co_return Result<void>();
-}
-
-// ---- rows ----
-
-RoundRow JobRunner::round_row(RoundState state, std::string why) const {
-  RoundRow row;
-  row.job = row_.job;
-  row.round = work_->round;
-  row.state = state;
-  row.why = std::move(why);
-  row.cohort = work_->cohort;
-  row.base_version = row_.current_version;
-  row.goal = machine_.goal();
-  for (const auto& [client, member] : machine_.members()) {
-    const std::string outcome = outcome_of(member.state, state != RoundState::abandoned);
-    if (outcome == "accepted") {
-      ++row.accepted;
-      row.examples.value += member.examples.value;
-    }
-    if (outcome == "rejected") ++row.rejected;
-    if (outcome == "discarded" && state != RoundState::open) ++row.discarded;
-  }
-  row.bytes_up = traffic_->up;
-  row.bytes_down = traffic_->down;
-  row.opened_at = work_->opened_at;
-  row.metrics = train_metrics();
-  row.evaluated = machine_.evaluated();
-  return row;
-}
-
-std::vector<ReceiptRow> JobRunner::receipts() const {
-  std::vector<ReceiptRow> rows;
-  const bool abandoned = machine_.phase() == RoundPhase::abandoning;
-  const bool closed = machine_.phase() == RoundPhase::publishing || abandoned;
-  for (const auto& [client, member] : machine_.members()) {
-    ReceiptRow row;
-    row.client = client;
-    row.outcome =
-        closed ? outcome_of(member.state, !abandoned) : std::string(to_string(member.state));
-    if (const auto why = work_->reasons.find(client); why != work_->reasons.end()) {
-      row.why = why->second;
-    }
-    if (const auto meta = work_->metas.find(client); meta != work_->metas.end()) {
-      row.examples = meta->second.examples;
-      row.bytes = meta->second.bytes;
-      row.seconds = meta->second.seconds;
-      row.digest = hex(meta->second.digest);
-    }
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-// Example-weighted means of what devices reported with their accepted updates.
-std::vector<Metric> JobRunner::train_metrics() const {
-  std::map<std::string, std::pair<double, double>> sums;
-  for (const auto& [client, member] : machine_.members()) {
-    const auto meta = work_->metas.find(client);
-    if (member.state != MemberState::accepted || meta == work_->metas.end()) continue;
-    const auto weight = static_cast<double>(meta->second.examples.value);
-    for (const Metric& metric : meta->second.metrics) {
-      auto& [sum, total] = sums["train." + metric.name];
-      sum += weight * metric.value;
-      total += weight;
-    }
-  }
-  std::vector<Metric> means;
-  for (const auto& [name, sum] : sums) {
-    if (sum.second > 0.0) means.push_back(Metric{name, sum.first / sum.second});
-  }
-  return means;
 }
 
 }  // namespace chorus::server

@@ -115,7 +115,6 @@ class RoundMachine {
   bool accepts_uploads() const;
   bool evaluation_due() const;
   Member* member_of(const ClientId& client, RoundId round);
-  std::vector<Metric> weighted_means() const;
   template <class A>
   void act(A action) {
     actions_.emplace_back(std::move(action));

@@ -6,6 +6,7 @@
 #include "common/base/assert.hpp"
 #include "common/base/limits.hpp"
 #include "server/round/round_machine.hpp"
+#include "server/round/weighted_means.hpp"
 
 namespace chorus::server {
 namespace {
@@ -163,29 +164,14 @@ void RoundMachine::begin_evaluation(const std::vector<ClientId>& candidates) {
   }
 }
 
-std::vector<Metric> RoundMachine::weighted_means() const {
-  std::map<std::string, std::pair<double, double>> sums;  // Σ examples·value, Σ examples
-  for (const auto& [client, report] : reports_) {
-    const auto weight = static_cast<double>(report.examples.value);
-    for (const Metric& metric : report.metrics) {
-      auto& [sum, total] = sums[metric.name];
-      sum += weight * metric.value;
-      total += weight;
-    }
-  }
-  std::vector<Metric> means;
-  for (const auto& [name, sum] : sums) {
-    if (sum.second > 0.0) means.push_back(Metric{"eval." + name, sum.first / sum.second});
-  }
-  return means;
-}
-
 void RoundMachine::finish_evaluation() {
   for (const ClientId& client : evaluators_) {
     act(CancelTask{client, TaskKind::evaluate, round_, "the evaluation is over"});
   }
   evaluators_.clear();
-  std::vector<Metric> means = weighted_means();
+  WeightedMeans reported;
+  for (const auto& [client, report] : reports_) reported.add(report.metrics, report.examples);
+  std::vector<Metric> means = reported.means("eval.");
   for (const Metric& mean : means) {
     if (config_.target && mean.name == "eval." + config_.target->metric &&
         mean.value >= config_.target->at_least) {

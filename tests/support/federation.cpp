@@ -98,9 +98,8 @@ Process Federation::start_agent(const AgentOptions& options) {
 }
 
 Finished Federation::try_admin(std::vector<std::string> arguments) {
-  std::vector<std::string> command{binaries_.chorus};
+  std::vector<std::string> command{binaries_.chorus, "--json", "--federation", folder_.string()};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  command.insert(command.end(), {"--json", "--federation", folder_.string()});
   return run(command);
 }
 
@@ -125,7 +124,7 @@ nlohmann::json Federation::wait_for_state(const std::string& job,
         // The daemon may be away for a moment: tests kill it.
         const Finished finished = try_admin({"job", "show", job});
         if (finished.code != 0) return !server_->running();
-        summary = nlohmann::json::parse(finished.out);
+        summary = nlohmann::json::parse(finished.out).at("summary");
         const std::string state = summary.at("state");
         return std::find(states.begin(), states.end(), state) != states.end();
       },
