@@ -21,23 +21,27 @@ using config::WholeRule;
 constexpr NumberRule kFraction{.min = 0.0, .max = 1.0, .max_excluded = true};
 
 void read_data(const TomlTable& table, DataConfig& data) {
-  table.path("file", data.file);
+  table.path("csv", data.file);
+  table.path("images", data.images);
+  table.path("labels", data.labels);
   table.text("label_column", data.label_column);
   table.boolean("header", data.header);
   table.number("scale", data.scale, {.min = 0.0, .min_excluded = true});
-  table.wholes("shape", data.shape, WholeRule{1, 1U << 20U});
-  table.path("images", data.images);
-  table.path("labels", data.labels);
+  std::string shape;
+  if (table.text("shape", shape)) {
+    if (auto parsed = parse_shape(shape)) {
+      data.shape = *parsed;
+    } else {
+      table.problem("shape", "expected numbers with x between them, such as \"1x8x8\"");
+    }
+  }
   table.whole("classes", data.classes);
-  table.number("test_fraction", data.test_fraction, kFraction);
-  table.number("hold_out", data.hold_out, kFraction);
-}
-
-void read_partition(const TomlTable& table, DataConfig& data) {
-  table.text("kind", data.partition);
+  table.text("partition", data.partition);
   table.whole("parts", data.parts, WholeRule{1, limits::kCohortMax});
   table.whole("part", data.part, WholeRule{0, limits::kCohortMax - 1});
   table.whole("seed", data.seed);
+  table.number("test_fraction", data.test_fraction, kFraction);
+  table.number("hold_out", data.hold_out, kFraction);
 }
 
 void read_log(const TomlTable& table, LogOptions& log) {
@@ -66,7 +70,6 @@ Result<void> load_config(const std::filesystem::path& path, AgentConfig& config)
   root.whole("tasks_max", config.tasks_max);
   root.whole("threads", config.threads, WholeRule{1, 1024});
   read_data(root.table("data"), config.data);
-  read_partition(root.table("partition"), config.data);
   read_log(root.table("log"), config.log);
   return file.finish();
 }
@@ -94,7 +97,7 @@ Result<void> check_data(const DataConfig& data) {
   const bool idx = !data.images.empty() || !data.labels.empty();
   if (csv == idx) {
     return wrong("--data",
-                 "data.file",
+                 "data.csv",
                  csv ? "given together with --images or --labels; expected one of the two kinds"
                      : "missing; expected a CSV file, or --images and --labels");
   }
@@ -106,12 +109,12 @@ Result<void> check_data(const DataConfig& data) {
   }
   if (data.parts == 0 || data.part >= data.parts) {
     return wrong("--part",
-                 "partition.part",
+                 "data.part",
                  fmt::format("{} of {} parts; parts count from 0", data.part, data.parts));
   }
   if (data.partition == "none" && data.parts != 1) {
     return wrong("--partition",
-                 "partition.kind",
+                 "data.partition",
                  fmt::format("missing, though there are {} parts; expected iid, dirichlet:ALPHA, "
                              "shards:S or column:NAME",
                              data.parts));

@@ -41,7 +41,7 @@ std::optional<T> number_of(const std::string& text) {
 
 Failure bad_partition(const std::string& text) {
   return fail(errc::invalid_argument,
-              fmt::format("--partition (in the file: partition.kind): '{}'; expected none, iid, "
+              fmt::format("--partition (in the file: data.partition): '{}'; expected none, iid, "
                           "dirichlet:ALPHA with ALPHA > 0, shards:S with S >= 1, or column:NAME",
                           text));
 }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "chorus/export.hpp"
+
 namespace chorus {
 
 /// Error codes. The numbers travel on the wire and are printed to people: never renumber, never
@@ -34,36 +36,36 @@ enum class errc : std::uint32_t {
   token_invalid = 24,        ///< the join token is unknown, used up, or expired
 
   // What it names does not fit the present state.
-  not_found = 30,            ///< no such job, round, device, version or file
-  already_exists = 31,       ///< the name is taken
-  wrong_state = 32,          ///< e.g. resuming a job that was stopped
-  task_closed = 33,          ///< the round no longer takes this update (late: discarded)
-  not_invited = 34,          ///< the device has no task in this round
+  not_found = 30,       ///< no such job, round, device, version or file
+  already_exists = 31,  ///< the name is taken
+  wrong_state = 32,     ///< e.g. resuming a job that was stopped
+  task_closed = 33,     ///< the round no longer takes this update (late: discarded)
+  not_invited = 34,     ///< the device has no task in this round
 
   // Come back later.
-  busy = 40,                 ///< memory grants, connections or queue are used up
-  shutting_down = 41,        ///< the daemon is draining
-  timed_out = 42,            ///< a deadline passed
-  cancelled = 43,            ///< the operation was cancelled by its owner
+  busy = 40,           ///< memory grants, connections or queue are used up
+  shutting_down = 41,  ///< the daemon is draining
+  timed_out = 42,      ///< a deadline passed
+  cancelled = 43,      ///< the operation was cancelled by its owner
 
   // The world around the process.
-  connection_failed = 50,    ///< cannot connect, or the peer closed the connection
-  tls_failed = 51,           ///< the TLS handshake or record layer failed
-  io_failed = 52,            ///< a file operation failed
-  disk_full = 53,            ///< no space left
-  corrupt_data = 54,         ///< a stored file fails its checksum
-  database_failed = 55,      ///< the ledger failed
+  connection_failed = 50,  ///< cannot connect, or the peer closed the connection
+  tls_failed = 51,         ///< the TLS handshake or record layer failed
+  io_failed = 52,          ///< a file operation failed
+  disk_full = 53,          ///< no space left
+  corrupt_data = 54,       ///< a stored file fails its checksum
+  database_failed = 55,    ///< the ledger failed
 
-  internal = 90,             ///< a defect of Chorus: please report it
+  internal = 90,  ///< a defect of Chorus: please report it
 };
 
 /// The enumerator's name, e.g. "digest_mismatch". Unknown numbers give "unknown".
-std::string_view to_string(errc code) noexcept;
+CHORUS_EXPORT std::string_view to_string(errc code) noexcept;
 
 /// True if the same request may succeed later without anybody changing anything.
-bool may_retry(errc code) noexcept;
+CHORUS_EXPORT bool may_retry(errc code) noexcept;
 
 /// The enumerator with this number; `errc::internal` for numbers this build does not know.
-errc errc_from_number(std::uint32_t number) noexcept;
+CHORUS_EXPORT errc errc_from_number(std::uint32_t number) noexcept;
 
 }  // namespace chorus

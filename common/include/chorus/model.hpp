@@ -7,16 +7,17 @@
 #include <variant>
 #include <vector>
 
+#include "chorus/export.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus {
 
 /// One named float32 tensor inside the flat parameter vector.
 struct TensorSpec {
-  std::string name;                 ///< "<layer>.weight" or "<layer>.bias"
-  std::vector<std::uint64_t> shape; ///< row-major, outermost first
-  std::uint64_t offset = 0;         ///< first element in the flat vector
-  std::uint64_t count = 0;          ///< product of shape
+  std::string name;                  ///< "<layer>.weight" or "<layer>.bias"
+  std::vector<std::uint64_t> shape;  ///< row-major, outermost first
+  std::uint64_t offset = 0;          ///< first element in the flat vector
+  std::uint64_t count = 0;           ///< product of shape
 
   bool operator==(const TensorSpec&) const = default;
 };
@@ -37,10 +38,11 @@ struct Dense {
 };
 struct Conv2d {
   std::string name;
-  std::uint64_t channels = 0;  ///< outputs; weight (channels, inputs, kernel, kernel), bias (channels)
+  std::uint64_t channels =
+      0;  ///< outputs; weight (channels, inputs, kernel, kernel), bias (channels)
   std::uint64_t kernel = 3;
   std::uint64_t stride = 1;
-  std::uint64_t padding = 0;   ///< zeros on each side
+  std::uint64_t padding = 0;  ///< zeros on each side
   bool operator==(const Conv2d&) const = default;
 };
 struct MaxPool2d {
@@ -69,15 +71,16 @@ struct ModelSpec {
 
 /// Checks the layers against each other and derives the flat layout.
 /// @errors invalid_argument, naming the layer, what it received and what it expects
-Result<TensorLayout> layout_of(const ModelSpec& model);
+CHORUS_EXPORT Result<TensorLayout> layout_of(const ModelSpec& model);
 
 /// Output shape after each layer (element i is the shape after layers[i]).
 /// @errors as layout_of
-Result<std::vector<std::vector<std::uint64_t>>> shapes_of(const ModelSpec& model);
+CHORUS_EXPORT Result<std::vector<std::vector<std::uint64_t>>> shapes_of(const ModelSpec& model);
 
 /// Initial parameters: weights uniform in ±sqrt(6 / fan_in) (He), biases zero.
 /// @param seed  the job's seed; the same seed gives the same bits on every machine
 /// @source He et al. 2015, arXiv:1502.01852, eq. 10 (uniform form)
-Result<std::vector<float>> initial_parameters(const ModelSpec& model, std::uint64_t seed);
+CHORUS_EXPORT Result<std::vector<float>> initial_parameters(const ModelSpec& model,
+                                                            std::uint64_t seed);
 
 }  // namespace chorus

@@ -7,6 +7,7 @@
 
 #include "chorus/client/dataset.hpp"
 #include "chorus/client/trainer.hpp"
+#include "chorus/export.hpp"
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
 
@@ -33,14 +34,14 @@ struct BuiltinTrainerOptions {
 /// does not take them, a label the model has no output for), invalid_argument (a plan out of
 /// range), shape_mismatch (parameters and model differ), not_finite (training diverged), busy (no
 /// memory). A task that fails leaves `parameters` as they were.
-std::unique_ptr<Trainer> make_builtin_trainer(BuiltinTrainerOptions options);
+CHORUS_EXPORT std::unique_ptr<Trainer> make_builtin_trainer(BuiltinTrainerOptions options);
 
 /// Mean loss and accuracy of a model on a dataset, with one thread.
 /// @param parameters  f32[layout_of(model).parameters]
 /// @param batch_size  examples at a time, >= 1; changes speed, and the last bits of the result
-Result<TaskReport> evaluate_model(const ModelSpec& model,
-                                  std::span<const float> parameters,
-                                  const Dataset& dataset,
-                                  std::uint32_t batch_size = 256);
+CHORUS_EXPORT Result<TaskReport> evaluate_model(const ModelSpec& model,
+                                                std::span<const float> parameters,
+                                                const Dataset& dataset,
+                                                std::uint32_t batch_size = 256);
 
 }  // namespace chorus::client

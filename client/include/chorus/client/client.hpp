@@ -7,9 +7,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chorus/client/trainer.hpp"
+#include "chorus/export.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus::client {
@@ -22,24 +24,24 @@ enum class State : std::uint8_t {
   training,
   evaluating,
   uploading,
-  sleeping,     ///< told to come back later, or not eligible
+  sleeping,  ///< told to come back later, or not eligible
   stopped,
 };
 
-std::string_view to_string(State state) noexcept;
+CHORUS_EXPORT std::string_view to_string(State state) noexcept;
 
 struct Progress {
   State state = State::connecting;
-  std::string job;          ///< empty when there is no task
+  std::string job;  ///< empty when there is no task
   std::uint64_t round = 0;
-  std::uint64_t done = 0;   ///< bytes moved, while downloading or uploading
+  std::uint64_t done = 0;  ///< bytes moved, while downloading or uploading
   std::uint64_t total = 0;
-  std::string detail;       ///< e.g. why it cannot connect
+  std::string detail;  ///< e.g. why it cannot connect
   bool operator==(const Progress&) const = default;
 };
 
 struct ClientOptions {
-  std::string server;             ///< "host:port"
+  std::string server;             ///< "host:port"; empty: the one that the device enrolled at
   std::filesystem::path state;    ///< state folder: identity, cached versions, unfinished upload
   std::vector<std::string> jobs;  ///< jobs to take part in; empty: any
   std::string software = "libchorus";
@@ -79,7 +81,7 @@ struct RunSummary {
 };
 
 /// One device. The state folder must already hold an identity (see enroll()).
-class Client {
+class CHORUS_EXPORT Client {
  public:
   /// @errors invalid_argument (options), not_found / malformed_file (no identity in the state
   ///         folder: enroll first), busy (another process uses the state folder), io_failed
@@ -88,13 +90,23 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  /// Connects, waits for tasks, trains, uploads, until stop() or a permanent error. Loss of network
-  /// or server is not an error: it reconnects with exponential back-off and full jitter, and
-  /// resumes downloads and uploads where they stopped.
-  /// @errors revoked, certificate_expired, unauthenticated, unsupported_version, io_failed
+  /// Connects, waits for tasks, trains, uploads, until stop(), tasks_max, or a permanent error.
+  /// Loss of network or server is not an error: it reconnects with exponential back-off and full
+  /// jitter, and resumes downloads and uploads where they stopped. Training goes on meanwhile. An
+  /// update that a former process could not deliver is offered before anything else.
+  ///
+  /// Blocks; callbacks come from this thread, the trainer is called from another. One run() at a
+  /// time, but it may be called again after it has ended. Memory: two models of the task's size
+  /// (the received and the trained one), beside what the trainer takes.
+  /// @errors revoked, certificate_expired, permission_denied, unsupported_version: the server says
+  ///         so; unauthenticated: it says so, or is not the federation's (unless the right server
+  ///         has answered during this run: then it is waited for); malformed_file, io_failed: the
+  ///         state folder; wrong_state: run() is running
   Result<RunSummary> run(Trainer& trainer);
 
-  /// Ends run() soon, from any thread (also a signal handler's thread). Safe to call repeatedly.
+  /// Ends run() soon, from any thread (but not from inside a signal handler: it takes a lock). The
+  /// trainer is told by its CancelToken and waited for; an unfinished upload stays in the state
+  /// folder. Before run() it makes the next run() end at once. Safe to call repeatedly.
   void stop() noexcept;
 
  private:
@@ -110,9 +122,12 @@ struct EnrollOptions {
 };
 
 /// Makes a key that never leaves the device, sends a certificate request, stores the identity.
-/// Repeating it with the same token after a lost reply is safe.
+/// Blocks for at most some 40 seconds. Repeating it with the same token after a lost reply is safe:
+/// the key of the first attempt is used again. The certificate is renewed by run() when less than a
+/// third of its life is left, on the same key.
+/// @returns the device's name
 /// @errors token_invalid, already_exists (the folder holds an identity, or the name is taken),
 ///         unauthenticated (the server is not the one the token names), connection_failed, …
-Result<std::string> enroll(const EnrollOptions& options);
+CHORUS_EXPORT Result<std::string> enroll(const EnrollOptions& options);
 
 }  // namespace chorus::client

@@ -9,13 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "chorus/export.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus::client {
 
 /// Labelled examples. Immutable; a copy shares the numbers and costs little, a subset keeps only
 /// row numbers. May be read from several threads.
-class Dataset {
+class CHORUS_EXPORT Dataset {
  public:
   /// What a dataset is made of.
   struct Parts {
@@ -71,7 +72,7 @@ struct IdxOptions {
 /// Reads idx files. Bytes become value / 255, so that features lie in [0, 1]. n × h × w images have
 /// the feature shape {1, h, w}, n × w rows {w}, n × c × h × w images {c, h, w}.
 /// @errors not_found, io_failed; malformed_file (naming file, what was found, what was expected)
-Result<Dataset> load_idx(const IdxOptions& options);
+CHORUS_EXPORT Result<Dataset> load_idx(const IdxOptions& options);
 
 /// A table: one example per line, plain or gzip.
 struct CsvOptions {
@@ -97,6 +98,6 @@ struct CsvData {
 /// numbers from 0.
 /// @errors not_found, io_failed; malformed_file, naming file, line, column, value and what was
 ///         expected (missing values among them); invalid_argument: the options contradict the file
-Result<CsvData> load_csv(const CsvOptions& options);
+CHORUS_EXPORT Result<CsvData> load_csv(const CsvOptions& options);
 
 }  // namespace chorus::client

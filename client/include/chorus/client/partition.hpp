@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "chorus/export.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus::client {
@@ -20,7 +21,9 @@ using Partition = std::vector<std::vector<std::uint32_t>>;
 
 /// Shuffled and dealt out: sizes differ by at most one.
 /// @errors invalid_argument: no client, or fewer examples than clients
-Result<Partition> partition_iid(std::size_t examples, std::uint32_t clients, std::uint64_t seed);
+CHORUS_EXPORT Result<Partition> partition_iid(std::size_t examples,
+                                              std::uint32_t clients,
+                                              std::uint64_t seed);
 
 struct DirichletOptions {
   std::uint32_t clients = 1;
@@ -34,8 +37,8 @@ struct DirichletOptions {
 /// everything until the smallest client has examples_min.
 /// @errors invalid_argument: impossible options, or no such partition in 10,000 attempts
 /// @source Li et al. 2022, arXiv:2102.02079 (NIID-Bench), "quantity of labels by Dirichlet"
-Result<Partition> partition_dirichlet(std::span<const std::uint32_t> labels,
-                                      const DirichletOptions& options);
+CHORUS_EXPORT Result<Partition> partition_dirichlet(std::span<const std::uint32_t> labels,
+                                                    const DirichletOptions& options);
 
 struct ShardOptions {
   std::uint32_t clients = 1;
@@ -49,16 +52,16 @@ struct ShardOptions {
 /// @errors invalid_argument: s is 0 or more than the classes there are, clients·s is less than the
 ///         classes (some would belong to nobody), or a class has fewer examples than shards
 /// @source McMahan et al. 2017, arXiv:1602.05629, section 3, in the form that names classes
-Result<Partition> partition_shards(std::span<const std::uint32_t> labels,
-                                   const ShardOptions& options);
+CHORUS_EXPORT Result<Partition> partition_shards(std::span<const std::uint32_t> labels,
+                                                 const ShardOptions& options);
 
 /// By a natural key (writer, hospital): all examples of a key stay together. With clients = 0 every
 /// key is one client, in ascending order of keys; else the keys are shuffled and dealt out, so that
 /// the numbers of keys differ by at most one.
 /// @errors invalid_argument: no keys, or fewer keys than clients
-Result<Partition> partition_by_key(std::span<const std::string> keys,
-                                   std::uint32_t clients,
-                                   std::uint64_t seed);
+CHORUS_EXPORT Result<Partition> partition_by_key(std::span<const std::string> keys,
+                                                 std::uint32_t clients,
+                                                 std::uint64_t seed);
 
 struct Split {
   std::vector<std::uint32_t> train;
@@ -69,6 +72,8 @@ struct Split {
 /// or more each side has at least one. A single example is for training.
 /// @param fraction  [0, 1)
 /// @errors invalid_argument
-Result<Split> split_holdout(std::size_t examples, double fraction, std::uint64_t seed);
+CHORUS_EXPORT Result<Split> split_holdout(std::size_t examples,
+                                          double fraction,
+                                          std::uint64_t seed);
 
 }  // namespace chorus::client

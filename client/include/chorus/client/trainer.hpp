@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "chorus/export.hpp"
 #include "chorus/model.hpp"
 #include "chorus/plan.hpp"
 #include "chorus/result.hpp"
@@ -28,9 +29,9 @@ struct TrainTask {
   std::string job;
   std::uint64_t round = 0;
   TrainPlan plan;
-  const ModelSpec* model = nullptr;     ///< never null while the call lasts
-  const TensorLayout* layout = nullptr; ///< of `model`
-  const CancelToken* cancel = nullptr;  ///< never null while the call lasts
+  const ModelSpec* model = nullptr;      ///< never null while the call lasts
+  const TensorLayout* layout = nullptr;  ///< of `model`
+  const CancelToken* cancel = nullptr;   ///< never null while the call lasts
 };
 
 struct EvaluateTask {
@@ -51,7 +52,7 @@ struct TaskReport {
 
 /// Trains and evaluates models on data that stays here. Called from one thread at a time, never
 /// from the network thread; may block for as long as it likes.
-class Trainer {
+class CHORUS_EXPORT Trainer {
  public:
   Trainer() = default;
   Trainer(const Trainer&) = delete;

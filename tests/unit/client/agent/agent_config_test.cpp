@@ -34,16 +34,15 @@ TEST_F(AgentConfigTest, ReadsEveryKey) {
     tasks_max = 5
     threads = 2
     [data]
-    file = "digits.csv.gz"
+    csv = "digits.csv.gz"
     label_column = "label"
     header = true
     scale = 16
-    shape = [1, 8, 8]
+    shape = "1x8x8"
     classes = 10
     test_fraction = 0.2
     hold_out = 0.1
-    [partition]
-    kind = "dirichlet:0.5"
+    partition = "dirichlet:0.5"
     parts = 10
     part = 3
     seed = 7
@@ -90,6 +89,7 @@ TEST_F(AgentConfigTest, RefusesWhatIsNoFile) {
   EXPECT_EQ(load_config(folder_.path() / "none.toml", config_).error().code, errc::not_found);
   EXPECT_EQ(load("server = ").error().code, errc::malformed_file);
   EXPECT_EQ(load("jobs = [\"Not A Name\"]").error().code, errc::malformed_file);
+  EXPECT_EQ(load("[data]\nshape = \"1x\"").error().code, errc::malformed_file);
   EXPECT_EQ(load("threads = 0").error().code, errc::malformed_file);
 }
 

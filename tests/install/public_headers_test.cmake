@@ -1,0 +1,16 @@
+# No public header includes another library's header: programs need none of them to compile.
+file(GLOB_RECURSE headers ${SOURCE}/client/include/*.hpp ${SOURCE}/common/include/*.hpp)
+set(forbidden "boost|openssl|google|protobuf|dnnl|oneapi|sqlite|spdlog|fmt|nlohmann|xxhash|CLI|toml")
+foreach(header IN LISTS headers)
+  file(STRINGS ${header} includes REGEX "^[ \t]*#[ \t]*include")
+  foreach(include IN LISTS includes)
+    if(include MATCHES "[<\"](${forbidden})" OR include MATCHES "\\.pb\\.h" OR
+       (include MATCHES "\"" AND NOT include MATCHES "\"chorus/"))
+      message(SEND_ERROR "${header}: ${include}")
+    endif()
+  endforeach()
+endforeach()
+list(LENGTH headers count)
+if(count LESS 10)
+  message(SEND_ERROR "only ${count} public headers found; expected 10 or more")
+endif()
