@@ -268,6 +268,13 @@ TEST(JobConfig, SaysWhatIsWrongWithTheModel) {
   }
 }
 
+TEST(JobConfig, LayersWithoutANameGetOne) {
+  const auto job = parsed(digits_job_toml());
+  EXPECT_EQ(std::get<Conv2d>(job.model.layers[0]).name, "conv1");
+  EXPECT_EQ(std::get<Conv2d>(job.model.layers[3]).name, "conv2");
+  EXPECT_EQ(std::get<Dense>(job.model.layers[9]).name, "dense2");
+}
+
 TEST(JobConfig, LayersThatDoNotFitAreRefused) {
   const auto said = problems(
       "[job]\nname = \"j\"\n[model]\ninput_shape = [4]\n[[model.layers]]\ntype = \"conv2d\"\n"
