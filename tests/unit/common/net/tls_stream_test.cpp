@@ -5,6 +5,7 @@
 #include <optional>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <gmock/gmock.h>
 
 #include "common/crypto/digest.hpp"
@@ -168,7 +169,8 @@ TEST(TlsStream, AFastStreamGivesOthersTheirTurn) {
        },
        [&] { return expect_digest(pair.server, data.size(), body_digest(data), data.size()); },
        [&]() -> Work {
-         for (; !done; ++turns) {
+         while (!done) {
+           ++turns;
            co_await boost::asio::post(stage.io, boost::asio::use_awaitable);
          }
        }});
