@@ -56,7 +56,10 @@ Console::Look look_of_process(bool json) {
   look.terminal = ::isatty(STDOUT_FILENO) == 1;
   look.error_terminal = ::isatty(STDERR_FILENO) == 1;
   winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) look.width = size.ws_col;
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+    if (size.ws_col > 0) look.width = size.ws_col;
+    if (size.ws_row > 0) look.height = size.ws_row;
+  }
   return look;
 }
 

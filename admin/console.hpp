@@ -17,13 +17,15 @@ class Console {
     bool json = false;      ///< --json: exactly one JSON value per result, nothing else
     bool terminal = false;  ///< standard output is one: colours and redrawing are welcome
     bool error_terminal = false;
-    unsigned width = 80;  ///< columns of the terminal
+    unsigned width = 80;   ///< columns of the terminal
+    unsigned height = 24;  ///< and its rows
   };
   Console(std::ostream& out, std::ostream& err, Look look) : out_(out), err_(err), look_(look) {}
 
   bool json() const noexcept { return look_.json; }
   bool terminal() const noexcept { return look_.terminal; }
   unsigned width() const noexcept { return look_.width; }
+  unsigned height() const noexcept { return look_.height; }
 
   /// A line for people; nothing when --json was given.
   void line(std::string_view text = {});

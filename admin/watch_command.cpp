@@ -18,6 +18,7 @@ using Connect = std::function<Result<std::unique_ptr<AdminLink>>()>;
 
 constexpr std::uint32_t kRoundsMax = 50;  // what surely fits one reply
 constexpr Duration kClockTick = 1s;       // the picture's clock moves even if nothing happens
+constexpr unsigned kFrameRows = 6;        // of the picture around its rounds
 constexpr Duration kQuietWait = 20s;
 constexpr std::chrono::milliseconds kRetryPause = 500ms;
 
@@ -53,7 +54,7 @@ class Viewer {
     watch.set_job(job);
     watch.set_revision(revision_);
     watch.set_wait_ms(first_ ? 0U : static_cast<std::uint32_t>(wait().count()));
-    watch.set_last(draws() || console_.json() ? last_ : kRoundsMax);
+    watch.set_last(rounds_wanted());
     return request;
   }
   Duration wait() const { return draws() ? kClockTick : kQuietWait; }
@@ -73,6 +74,14 @@ class Viewer {
 
  private:
   bool draws() const { return console_.terminal() && !console_.json(); }
+
+  // A picture taller than the terminal could not be drawn over again.
+  std::uint32_t rounds_wanted() const {
+    if (console_.json()) return last_;
+    if (!draws()) return kRoundsMax;
+    const auto room = console_.height() > kFrameRows ? console_.height() - kFrameRows : 1U;
+    return std::min<std::uint32_t>(last_, room);
+  }
 
   void print_new_rounds(const v1::JobProgress& progress) {
     const auto total = progress.summary().rounds_total();

@@ -94,7 +94,8 @@ class Rules(unittest.TestCase):
         files = {f"{room}/README.md": "" for room in
                  ("kernels", "common", "client", "admin", "deploy", "proto", "tests")}
         files |= {"common/a.cpp": "", "common/b.cpp": "", "common/sub/c.cpp": "",
-                  "common/CMakeLists.txt": "add_library(x a.cpp\n  sub/c.cpp)\n"}
+                  "common/d_test.cpp": "",
+                  "common/CMakeLists.txt": "add_library(x a.cpp\n  sub/c.cpp ${x}_test.cpp)\n"}
         self.assertEqual(sorted(self.problems("listed", files)),
                          ["common/b.cpp:1", "server/README.md:1"])
 
