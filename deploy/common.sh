@@ -2,6 +2,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=${CHORUS_JOBS:-$(nproc)}
+# Compiled objects are shared between build folders and checkouts (debug lines name no folder).
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-/} CCACHE_NOHASHDIR=1
 
 fail() {
   echo "$(basename "$0"): $*" >&2
