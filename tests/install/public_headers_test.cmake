@@ -1,6 +1,7 @@
 # No public header includes another library's header: programs need none of them to compile.
 file(GLOB_RECURSE headers ${SOURCE}/client/include/*.hpp ${SOURCE}/common/include/*.hpp)
-set(forbidden "boost|openssl|google|protobuf|dnnl|oneapi|sqlite|spdlog|fmt|nlohmann|xxhash|CLI|toml")
+set(forbidden boost openssl google protobuf dnnl oneapi sqlite spdlog fmt nlohmann xxhash CLI toml)
+list(JOIN forbidden "|" forbidden)
 foreach(header IN LISTS headers)
   file(STRINGS ${header} includes REGEX "^[ \t]*#[ \t]*include")
   foreach(include IN LISTS includes)

@@ -104,8 +104,8 @@ std::string FakeFederation::ca_pem() const {
 }
 
 void FakeFederation::give_identity(const std::filesystem::path& folder,
-                               const std::string& server,
-                               Validity validity) const {
+                                   const std::string& server,
+                                   Validity validity) const {
   const auto key = must(PrivateKey::generate());
   const auto csr = must(make_csr(key, "device-1"));
   const auto certificate = must(authority_.sign_device(csr, ClientId{"device-1"}, validity));
