@@ -77,7 +77,7 @@ void flush_backlog(SocketState& state) {
     if (sent == 0) return;
     state.backlog_sent += sent;
     if (sent == left) {
-      state.backlog = {};
+      state.backlog = std::vector<std::byte>();  // "= {}" would keep its memory
       state.backlog_sent = 0;
     }
   }

@@ -83,26 +83,6 @@ TEST(TlsStream, KeysChangeWhileBothDirectionsAreFull) {
               [&] { return expect_digest(pair.client, data.size(), digest, 1000); }});
 }
 
-TEST(TlsStream, APeerWhoAsksForKeysAndReadsNoAnswerIsLeft) {
-  Stage stage;
-  Pair pair = ready_pair(stage, 4096);
-  std::array<std::byte, 1> byte{};
-  Result<void> sent;
-  Result<void> answered;
-  stage.play({[&]() -> Work {
-                while (answered && (sent = co_await pair.client.write_all(byte))) {
-                  EXPECT_TRUE(pair.client.update_key(true));
-                }
-              },
-              [&]() -> Work {
-                Result<std::size_t> got = 1U;
-                while (got) got = co_await pair.server.read_some(byte);
-                answered = got.error();
-                pair.server.close();
-              }});
-  EXPECT_EQ(answered.error().code, errc::connection_failed) << answered.error().detail;
-}
-
 TEST(TlsStream, HeadAndBodyOfAnyLengthArriveInOrder) {
   Stage stage;
   Pair pair = ready_pair(stage);
