@@ -21,6 +21,14 @@ TimePoint time_point_of(std::chrono::sys_seconds when) {
   return TimePoint(std::chrono::duration_cast<Duration>(when.time_since_epoch()));
 }
 
+Result<void> check_name(const std::string& name) {
+  if (wire::valid_name(name)) return {};
+  return fail(errc::invalid_argument,
+              "'" + name +
+                  "' is no device name: expected [a-z0-9._-], beginning with a letter or " +
+                  "digit, at most " + std::to_string(limits::kNameBytesMax) + " characters");
+}
+
 }  // namespace
 
 Enrollment::Enrollment(Context& context,
@@ -63,6 +71,7 @@ asio::awaitable<Result<wire::Enrolled>> Enrollment::enroll(wire::Enroll request,
       CHORUS_TRY(const Sha256 key, csr_public_key_sha256(request.csr));
       name = "device-" + hex(key).substr(0, 12);
     }
+    CHORUS_OK(check_name(name));
     CHORUS_TRY(const Signed done, sign(request.csr, ClientId{name}));
     CHORUS_OK(context_.ledger->enroll(token, done.public_key_sha256, done.row));
     return done.reply;
@@ -97,11 +106,7 @@ asio::awaitable<Result<Enrollment::Token>> Enrollment::create_token(TokenRequest
                        std::to_string(config_.token_validity_max / std::chrono::hours(1)) +
                        " hours (enrollment.token_validity_max in server.toml)");
   }
-  if (!request.device.empty() && !wire::valid_name(request.device)) {
-    co_return fail(errc::invalid_argument,
-                   "'" + request.device + "' is no device name: expected [a-z0-9._-], at most " +
-                       std::to_string(limits::kNameBytesMax) + " characters");
-  }
+  if (!request.device.empty()) CHORUS_CO_OK(check_name(request.device));
   CHORUS_CO_TRY(const auto random, random_bytes(kSecretBytes));
   CHORUS_CO_TRY(const CertificateInfo ca, authority_->certificate().info());
   Token token;

@@ -50,6 +50,13 @@ std::string Session::who() const {
   return peer_.name.empty() ? remote_ : peer_.name;
 }
 
+// For the reader before each step: when close() comes while it is not reading, cancelling wakes
+// nobody.
+Result<void> Session::still_open() const {
+  if (closed_because_) return *closed_because_;
+  return {};
+}
+
 // ---- the connection's life ----
 
 asio::awaitable<void> Session::run() {
@@ -72,7 +79,8 @@ asio::awaitable<void> Session::run() {
 // Tells the peer why, unless the connection itself is what failed.
 asio::awaitable<void> Session::report_end(const Failure& why) {
   spdlog::debug("session of {} ends: {}", who(), why.to_string());
-  if (closing_) {  // close() has told the peer already
+  if (closing_) {
+    if (!closed_because_) co_return;  // the connection broke while close_now() was telling the peer
     frames_.tls().expires_after(limits::kHelloDeadline);
     (void)co_await frames_.tls().shutdown();
     co_return;
@@ -150,6 +158,7 @@ Session::Async<void> Session::serve_device(wire::Hello hello) {
   asio::post(services_.context->store, std::move(touch));
   Next next;
   for (;;) {
+    CHORUS_CO_OK(still_open());
     if (!next) {
       CHORUS_CO_TRY(auto incoming, co_await frames_.read(services_.idle_deadline, kNoBody));
       next = std::move(incoming.message);
@@ -195,6 +204,7 @@ Session::Async<Session::Next> Session::handle_device(wire::Message message) {
 
 Session::Async<void> Session::serve_admin() {
   for (;;) {
+    CHORUS_CO_OK(still_open());
     CHORUS_CO_TRY(auto incoming, co_await frames_.read(services_.idle_deadline, kNoBody));
     if (std::holds_alternative<wire::Goodbye>(incoming.message)) co_return Result<void>();
     CHORUS_CO_OK(co_await handle_admin(std::move(incoming.message)));
@@ -286,7 +296,6 @@ void Session::close(Failure why) {
 }
 
 asio::awaitable<void> Session::close_now(Failure why) {
-  closed_because_ = why;
   wire::Message message;
   if (why.code == errc::shutting_down) {
     message = wire::Goodbye{why.detail, std::chrono::seconds(2)};
@@ -299,6 +308,7 @@ asio::awaitable<void> Session::close_now(Failure why) {
   }
   frames_.tls().expires_after(limits::kHelloDeadline);
   (void)co_await frames_.write(std::move(message));
+  closed_because_ = std::move(why);
   frames_.tls().cancel();  // the reader sees it and ends the session
 }
 

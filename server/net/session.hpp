@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include "common/base/limits.hpp"
 #include "common/net/frame_stream.hpp"
 #include "server/driver/board.hpp"
 #include "server/net/access.hpp"
@@ -27,6 +28,7 @@ struct SessionServices {
   AdminService* admin = nullptr;
   Duration heartbeat{};
   Duration idle_deadline{};
+  Duration memory_deadline = limits::kChunkDeadline;  ///< of waiting for the memory of a transfer
 };
 
 class Session final : public SessionLink, public std::enable_shared_from_this<Session> {
@@ -65,11 +67,14 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
   Async<Next> handle_offer(wire::Offer offer);
   Async<Next> receive_upload(std::shared_ptr<const UploadTarget> target);
   Async<Next> reject_upload(std::shared_ptr<const UploadTarget> target, Failure why);
+  Async<Next> refuse_upload(std::shared_ptr<const UploadTarget> target, Failure why);
   Async<MemoryBudget::Grant> memory_for(std::uint64_t bytes);
   boost::asio::awaitable<void> report_end(const Failure& why);
   boost::asio::awaitable<void> write_queued(wire::Message message);
   boost::asio::awaitable<void> close_now(Failure why);
   std::string who() const;
+  /// @errors what close() was called with, or why a peer that does not read is let go
+  Result<void> still_open() const;
 
   SessionServices& services_;
   boost::asio::any_io_executor executor_;

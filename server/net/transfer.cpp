@@ -27,6 +27,15 @@ std::size_t chunk_length(std::uint64_t left) {
   return static_cast<std::size_t>(std::min<std::uint64_t>(left, limits::kChunkBytesMax));
 }
 
+/// The round ended, and its journal went, while a body was on its way.
+bool closed_meanwhile(const Failure& failure) {
+  return failure.code == errc::wrong_state;
+}
+
+Failure round_closed() {
+  return fail(errc::task_closed, "the round has closed without this update");
+}
+
 /// Checks a body as it arrives: place, digest, values.
 class BodyCheck {
  public:
@@ -76,8 +85,9 @@ class BodyCheck {
 
 // Waits for other transfers to end when the budget is used up, as long as a chunk may take.
 Session::Async<MemoryBudget::Grant> Session::memory_for(std::uint64_t bytes) {
-  const auto until = std::chrono::steady_clock::now() + limits::kChunkDeadline;
+  const auto until = std::chrono::steady_clock::now() + services_.memory_deadline;
   for (;;) {
+    CHORUS_CO_OK(still_open());
     if (auto grant = services_.context->memory->take(bytes)) co_return grant;
     if (std::chrono::steady_clock::now() > until) {
       co_return fail(errc::busy, "the server's memory for transfers is used up; try again later");
@@ -115,6 +125,7 @@ Session::Async<void> Session::send_version(wire::Fetch fetch,
   CHORUS_CO_TRY(auto buffer, tensor::AlignedBuffer<std::byte>::create(room));
   std::uint64_t at = fetch.offset;
   do {
+    CHORUS_CO_OK(still_open());
     const std::size_t length = chunk_length(total - at);
     const std::span<std::byte> part(buffer.data(), length);
     CHORUS_CO_OK(version->read_bytes(at, part));
@@ -159,7 +170,10 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
     CHORUS_TRY(stored, journal.begin(meta));
     return {};
   };
-  CHORUS_CO_OK(co_await net::run_on(context.store, std::move(begin)));
+  if (auto begun = co_await net::run_on(context.store, std::move(begin)); !begun) {
+    if (!closed_meanwhile(begun.error())) co_return std::move(begun).error();
+    co_return co_await refuse_upload(std::move(target), round_closed());
+  }
   while (check.offset() < stored) {
     const std::size_t length = chunk_length(stored - check.offset());
     auto read = [&journal, &meta, &check, part = bytes.first(length)]() -> Result<void> {
@@ -176,6 +190,7 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
   CHORUS_CO_OK(co_await frames_.write(std::move(take)));
 
   while (!check.complete() && !rejected) {
+    CHORUS_CO_OK(still_open());
     CHORUS_CO_TRY(auto incoming, co_await frames_.read(services_.idle_deadline, bytes));
     const auto* chunk = std::get_if<wire::Chunk>(&incoming.message);
     if (chunk == nullptr) {
@@ -198,7 +213,10 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
       CHORUS_FAIL_POINT("upload.before_append");
       return journal.append(meta.client, at, body);
     };
-    CHORUS_CO_OK(co_await net::run_on(context.store, std::move(append)));
+    if (auto stored_now = co_await net::run_on(context.store, std::move(append)); !stored_now) {
+      if (!closed_meanwhile(stored_now.error())) co_return std::move(stored_now).error();
+      co_return co_await refuse_upload(std::move(target), round_closed());
+    }
   }
   if (!rejected) {
     if (auto good = check.finish(); !good) rejected = std::move(good).error();
@@ -222,12 +240,18 @@ Session::Async<Session::Next> Session::reject_upload(std::shared_ptr<const Uploa
     services_.board->upload_failed(key_, target->task, true, why);
   };
   CHORUS_CO_OK(co_await net::run_on(context.control, std::move(tell)));
+  co_return co_await refuse_upload(std::move(target), std::move(why));
+}
+
+Session::Async<Session::Next> Session::refuse_upload(std::shared_ptr<const UploadTarget> target,
+                                                     Failure why) {
   wire::Message refuse(wire::Refuse{target->task, why.code, why.detail, Duration{}});
   CHORUS_CO_OK(co_await frames_.write(std::move(refuse)));
   // Chunks that were on their way are read and forgotten.
   const std::size_t room = chunk_length(target->meta.bytes);
   CHORUS_CO_TRY(auto buffer, tensor::AlignedBuffer<std::byte>::create(room));
   for (;;) {
+    CHORUS_CO_OK(still_open());
     CHORUS_CO_TRY(auto incoming, co_await frames_.read(services_.idle_deadline, buffer.span()));
     if (!std::holds_alternative<wire::Chunk>(incoming.message)) {
       co_return Next{std::move(incoming.message)};
