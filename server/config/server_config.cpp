@@ -83,7 +83,7 @@ void read_journal(const TomlTable& table, JournalConfig& into) {
                into.durability,
                {{"full", DurabilityLevel::full}, {"process", DurabilityLevel::process}});
   table.size("segment_bytes", into.segment_bytes, {1ULL << 20U, 1ULL << 40U});
-  table.size("checkpoint_after", into.checkpoint_after, {1ULL << 20U, 1ULL << 44U});
+  table.size("checkpoint_after", into.checkpoint_after, {4096, 1ULL << 44U});
 }
 
 void read_log(const TomlTable& table, LogOptions& into) {

@@ -118,7 +118,7 @@ void measure(const Case& what, unsigned rounds, unsigned threads) {
   devices.start();
   federation.submit(job_toml(what, rounds));
   federation.wait_for_state("bench", {"finished"}, std::chrono::seconds(600));
-  const auto list = federation.admin({"round", "list", "bench"}).at("rounds");
+  const auto list = federation.admin({"round", "list", "bench", "--last", "200"}).at("rounds");
   const double cpu = federation.server().cpu_seconds();
   const auto first = list.at(1).at("opened_ms").get<double>();
   const auto last = list.at(rounds - 1).at("closed_ms").get<double>();
