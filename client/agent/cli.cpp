@@ -85,7 +85,8 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_option("--config", line.config_file, "TOML file; flags overrule it");
   run->add_option("--state", config.state, "State folder of this device");
   run->add_option("--server", config.server, "host:port; otherwise the one enrolled at");
-  run->add_option("--jobs", config.jobs, "Jobs to take part in; otherwise any")->delimiter(',');
+  run->add_option("--jobs,--job", config.jobs, "Jobs to take part in; otherwise any")
+      ->delimiter(',');
   run->add_option("--tasks-max", config.tasks_max, "Leave after so many accepted updates; 0: never")
       ->capture_default_str();
   run->add_option("--threads", config.threads, "Threads of the trainer")
@@ -195,6 +196,7 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
   CommandLine line;
   CLI::App app("chorus-agent: a device of a Chorus federation");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "chorus-agent " CHORUS_VERSION);
   app.footer(kExitCodes);
   add_run(app, line);
   add_others(app, line);

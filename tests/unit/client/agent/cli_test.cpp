@@ -54,6 +54,12 @@ TEST(AgentCli, SaysItsVersion) {
   EXPECT_THAT(outcome.out, HasSubstr("chorus-agent"));
 }
 
+TEST(AgentCli, TakesTheFlagsOfItsFirstVersion) {
+  EXPECT_EQ(call({"--version"}).code, 0);
+  EXPECT_THAT(call({"--version"}).out, HasSubstr("chorus-agent "));
+  EXPECT_THAT(call({"run", "--help"}).out, HasSubstr("--jobs,--job"));
+}
+
 TEST(AgentCli, UsageErrorsAreTwo) {
   EXPECT_EQ(call({}).code, 2);
   EXPECT_EQ(call({"dance"}).code, 2);
