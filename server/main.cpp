@@ -89,14 +89,13 @@ struct Threads {
       runners.emplace_back([&context = *context] { context.run(); });
     }
   }
-  void stop() {
+  void join() {
     for (auto& context : io) context->stop();
     for (auto& runner : runners) runner.join();
     runners.clear();
     guards.clear();
     store.join();
     compute.join();
-    io.clear();  // ends what is left of the sessions
   }
 
   asio::io_context control{1};
@@ -140,8 +139,8 @@ Result<void> serve(const ServerConfig& config, const Arguments& arguments) {
   CHORUS_TRY(const auto versions, VersionStore::open(config.storage / "versions"));
 
   // What everybody shares.
-  Threads threads(count);
   MemoryBudget memory(config.limits.memory_budget);
+  Threads threads(count);
   Context context;
   context.control = threads.control.get_executor();
   context.store = threads.store.get_executor();
@@ -215,7 +214,13 @@ Result<void> serve(const ServerConfig& config, const Arguments& arguments) {
   });
   threads.start();
   threads.control.run();
-  threads.stop();
+  threads.join();
+  // Nothing runs any more. What waits in one context refers to others: answers for sessions go home
+  // first, then the board lets go of the sessions, then their contexts end what is left of them.
+  threads.control.restart();
+  threads.control.poll();
+  board.forget_devices();
+  threads.io.clear();
   spdlog::info("stopped");
   return outcome;
 }

@@ -55,6 +55,9 @@ class Board final : public DeviceDirectory {
   Result<std::shared_ptr<JobRunner>> find(const JobId& job) const;
   const std::map<JobId, std::shared_ptr<JobRunner>>& jobs() const noexcept { return jobs_; }
 
+  /// Lets go of every session. Before the sessions' threads are destroyed.
+  void forget_devices() { devices_.clear(); }
+
   /// No new work; waits until nothing is on its way to a disk.
   boost::asio::awaitable<void> drain();
 
