@@ -11,6 +11,6 @@ namespace chorus::detail {
 }
 }  // namespace chorus::detail
 
-#define CHORUS_ASSERT(condition)                                                         \
-  ((condition) ? static_cast<void>(0)                                                    \
+#define CHORUS_ASSERT(condition)      \
+  ((condition) ? static_cast<void>(0) \
                : ::chorus::detail::assertion_failed(#condition, __FILE__, __LINE__))

@@ -10,19 +10,19 @@ namespace chorus::limits {
 using namespace std::chrono_literals;
 
 // Wire (docs/protocol.md).
-inline constexpr std::size_t kMessageBytesMax = 64U << 10U;  ///< protobuf message of one frame
-inline constexpr std::size_t kChunkBytesMax = 1U << 20U;     ///< raw body of one frame
+inline constexpr std::size_t kMessageBytesMax = 64U << 10U;    ///< protobuf message of one frame
+inline constexpr std::size_t kChunkBytesMax = 1U << 20U;       ///< raw body of one frame
 inline constexpr std::uint64_t kModelBytesMax = 16ULL << 30U;  ///< one model or update
-inline constexpr std::size_t kMetricsMax = 32;               ///< metrics a device may report per task
-inline constexpr std::size_t kNameBytesMax = 63;             ///< job, device, metric and tensor-free names
-inline constexpr std::size_t kDetailBytesMax = 512;          ///< text of an error sent to a peer
+inline constexpr std::size_t kMetricsMax = 32;       ///< metrics a device may report per task
+inline constexpr std::size_t kNameBytesMax = 63;     ///< job, device, metric and tensor-free names
+inline constexpr std::size_t kDetailBytesMax = 512;  ///< text of an error sent to a peer
 inline constexpr std::size_t kJobFileBytesMax = 48U << 10U;  ///< job.toml as submitted
 inline constexpr std::size_t kPageRowsMax = 200;             ///< rows of one admin reply
 inline constexpr std::size_t kSoftwareBytesMax = 64;         ///< "chorus-agent 0.1.0"
 inline constexpr std::size_t kFeaturesMax = 64;              ///< vocabulary a device or plan names
 inline constexpr std::size_t kTokenBytesMax = 256;           ///< secret part of a join token
 inline constexpr std::size_t kCertificateBytesMax = 16U << 10U;  ///< certificate or request, DER
-inline constexpr auto kSpanMax = 366 * 24h;                  ///< longest time span in a message
+inline constexpr auto kSpanMax = 366 * 24h;                      ///< longest time span in a message
 
 // Models.
 inline constexpr std::size_t kTensorsMax = 4096;
@@ -31,7 +31,7 @@ inline constexpr std::size_t kTensorNameBytesMax = 256;
 inline constexpr std::size_t kLayersMax = 1024;
 inline constexpr std::size_t kSafetensorsHeaderBytesMax = 4U << 20U;
 inline constexpr std::uint64_t kActivationElementsMax = 1ULL << 28U;  ///< of one layer, per example
-inline constexpr std::size_t kModelJsonBytesMax = 256U << 10U;  ///< architecture as JSON
+inline constexpr std::size_t kModelJsonBytesMax = 256U << 10U;        ///< architecture as JSON
 
 // Rounds.
 inline constexpr std::uint32_t kCohortMax = 100'000;
@@ -43,9 +43,9 @@ inline constexpr std::size_t kFoldBatch = 8;                ///< staged updates 
 inline constexpr auto kConnectDeadline = 10s;
 inline constexpr auto kHandshakeDeadline = 10s;
 inline constexpr auto kHelloDeadline = 10s;
-inline constexpr auto kChunkDeadline = 60s;  ///< one whole frame must arrive or leave within this
-inline constexpr auto kHeartbeat = 15s;      ///< a device pings at least this often
-inline constexpr auto kIdleDeadline = 60s;   ///< silence after which a session is closed
+inline constexpr auto kChunkDeadline = 60s;    ///< one whole frame must arrive or leave within this
+inline constexpr auto kHeartbeat = 15s;        ///< a device pings at least this often
+inline constexpr auto kIdleDeadline = 60s;     ///< silence after which a session is closed
 inline constexpr std::size_t kOutboxMax = 16;  ///< messages waiting for one slow peer
 inline constexpr std::size_t kAuditPendingMax = 1000;  ///< audit entries waiting for the store
 

@@ -1,10 +1,9 @@
 // Logging: spdlog behind one include, with the process-wide set-up in one place.
 #pragma once
 
+#include <spdlog/spdlog.h>
 #include <string>
 #include <string_view>
-
-#include <spdlog/spdlog.h>
 
 #include "chorus/result.hpp"
 

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <numbers>
-
 #include <xxhash.h>
 
 #include "common/base/assert.hpp"
@@ -46,9 +45,9 @@ Rng::Rng(std::uint64_t key) noexcept
 
 std::uint32_t Rng::next_u32() noexcept {
   if (used_ == words_.size()) {
-    words_ = philox4x32({static_cast<std::uint32_t>(block_),
-                         static_cast<std::uint32_t>(block_ >> 32U), 0, 0},
-                        key_);
+    words_ = philox4x32(
+        {static_cast<std::uint32_t>(block_), static_cast<std::uint32_t>(block_ >> 32U), 0, 0},
+        key_);
     ++block_;
     used_ = 0;
   }
@@ -74,7 +73,9 @@ std::uint64_t Rng::below(std::uint64_t bound) noexcept {
   }
 }
 
-double Rng::uniform() noexcept { return static_cast<double>(next_u64() >> 11U) * 0x1.0p-53; }
+double Rng::uniform() noexcept {
+  return static_cast<double>(next_u64() >> 11U) * 0x1.0p-53;
+}
 
 double Rng::normal() noexcept {
   const double u = 1.0 - uniform();  // (0, 1]: the logarithm stays finite

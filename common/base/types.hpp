@@ -30,8 +30,9 @@ using RoundId = StrongInt<struct RoundTag>;      ///< counts from 1 within a job
 using Examples = StrongInt<struct ExamplesTag>;  ///< training examples a device claims
 using Bytes = StrongInt<struct BytesTag>;
 
-using JobId = StrongString<struct JobTag>;        ///< the name in job.toml: [a-z0-9-], 1..63
-using ClientId = StrongString<struct ClientTag>;  ///< CN of the device's certificate: [a-z0-9._-], 1..63
+using JobId = StrongString<struct JobTag>;  ///< the name in job.toml: [a-z0-9-], 1..63
+using ClientId =
+    StrongString<struct ClientTag>;  ///< CN of the device's certificate: [a-z0-9._-], 1..63
 
 /// Milliseconds since the Unix epoch on a clock that never steps back within a process. Pure code
 /// receives it as an argument; only the driver reads it from a clock.

@@ -28,8 +28,11 @@ struct [[nodiscard]] Failure {
   std::string to_string() const { return std::string(chorus::to_string(code)) + ": " + detail; }
 };
 
-/// Makes a Failure: `return fail(errc::not_found, "no job named 'x'; 'chorus job list' shows them")`.
-inline Failure fail(errc code, std::string detail) { return Failure{code, std::move(detail)}; }
+/// Makes a Failure: `return fail(errc::not_found, "no job named 'x'; 'chorus job list' shows
+/// them")`.
+inline Failure fail(errc code, std::string detail) {
+  return Failure{code, std::move(detail)};
+}
 
 namespace detail {
 [[noreturn]] inline void bad_result_access(const Failure* failure) {
@@ -50,7 +53,7 @@ class [[nodiscard]] Result {
   using value_type = T;
 
   // Implicit on purpose: `return value;` and `return fail(...)` both read naturally.
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}            // NOLINT
   Result(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}  // NOLINT
 
   bool has_value() const noexcept { return state_.index() == 0; }
@@ -90,7 +93,8 @@ class [[nodiscard]] Result<void> {
   using value_type = void;
 
   Result() = default;
-  Result(Failure failure) : failure_(std::move(failure)), ok_(false) {}  // NOLINT: implicit, as above
+  Result(Failure failure)
+      : failure_(std::move(failure)), ok_(false) {}  // NOLINT: implicit, as above
 
   bool has_value() const noexcept { return ok_; }
   explicit operator bool() const noexcept { return ok_; }
