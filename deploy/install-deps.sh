@@ -26,7 +26,7 @@ done
 packages=(
   g++ cmake ninja-build pkg-config ccache python3
   libprotobuf-dev protobuf-compiler
-  libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev
+  openssl libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev
   libdnnl-dev ocl-icd-opencl-dev opencl-headers
   libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev libbenchmark-dev
