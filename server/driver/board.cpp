@@ -307,7 +307,7 @@ asio::awaitable<void> Board::drain() {
     return std::any_of(
         jobs_.begin(), jobs_.end(), [](const auto& entry) { return !entry.second->idle(); });
   };
-  while (busy()) co_await net::sleep_for(std::chrono::milliseconds(5));
+  while (busy()) (void)co_await net::sleep_for(std::chrono::milliseconds(5));
 }
 
 }  // namespace chorus::server
