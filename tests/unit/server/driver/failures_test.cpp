@@ -163,8 +163,24 @@ std::pair<std::filesystem::path, std::uint64_t> find_in(const std::filesystem::p
   return {};
 }
 
+enum class Hidden { all, end };
+
+/// Makes a device's body in the journal of round 1, or its last 64 bytes, unreadable.
+void hide(std::optional<Unreadable>& unreadable,
+          Hidden what,
+          const FakeDevice& device,
+          const std::filesystem::path& folder) {
+  const auto values = FakeDevice::update_for(device.assigned[0], device.key().client.value);
+  const auto body = std::as_bytes(std::span(values));
+  const auto bytes = what == Hidden::all ? body.first(64) : body.last(64);
+  const std::string_view needle(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto [segment, at] = find_in(folder / "journal" / "job" / "1", needle);
+  unreadable.emplace(segment, at, folder / "stub");
+}
+
 TEST_F(Failures, OfReadingABodyInTheMiddleOfAFold) {
-  // Two shards of several tiles: some are in the lane when the end of the body is missed.
+  // Two shards of several tiles; all but the last tile are in the lane when the end of the body,
+  // the last one in the segment, is missed.
   const std::string toml = job_toml(
       "[model]\ninput_shape = [700]\n[[model.layers]]\ntype = \"dense\"\nunits = 800\n"
       "[evaluation]\nfraction = 0\n",
@@ -173,18 +189,38 @@ TEST_F(Failures, OfReadingABodyInTheMiddleOfAFold) {
   daemon_->context.journal_segment_bytes = 64U << 20U;
   const auto job = start(toml);
   std::optional<Unreadable> unreadable;
-  devices_[1]->on_accepted = [&] {
-    if (unreadable) return;
-    const auto values = FakeDevice::update_for(devices_[1]->assigned[0], "b");
-    const auto bytes = std::as_bytes(std::span(values)).last(64);
-    const std::string_view needle(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const auto [segment, at] = find_in(folder_.path() / "journal" / "job" / "1", needle);
-    unreadable.emplace(segment, at, folder_.path() / "stub");
+  devices_[2]->on_accepted = [&] {
+    if (!unreadable) hide(unreadable, Hidden::end, *devices_[2], folder_.path());
   };
   mend = [&] { unreadable.reset(); };
   ASSERT_TRUE(reaches(*job, JobPhase::degraded));
   ASSERT_TRUE(job->control(JobVerb::resume));  // it is not mended yet
   expect_recovery(*job, toml, "corrupt_data");
+}
+
+TEST_F(Failures, ResumingAsksForNothingThatIsStillOnItsWay) {
+  const std::string toml = job_toml("[evaluation]\nfraction = 0\n", "job", 1);
+  const auto job = start(toml);
+  for (auto& device : devices_) device->automatic = false;
+  ASSERT_TRUE(daemon_->run_until([&] { return !devices_[0]->assigned.empty() && job->idle(); }));
+  std::optional<Unreadable> unreadable;
+  devices_[0]->on_accepted = [&] { hide(unreadable, Hidden::all, *devices_[0], folder_.path()); };
+  devices_[0]->offer(devices_[0]->assigned[0]);
+  ASSERT_TRUE(reaches(*job, JobPhase::degraded));
+  unreadable.reset();
+  // The others' commits wait behind something slow; the resumed job asks for them again.
+  std::latch slow(1);
+  devices_[1]->before_complete = [&] {
+    boost::asio::post(daemon_->context.store, [&slow] { slow.wait(); });
+  };
+  for (std::size_t i : {2U, 1U}) devices_[i]->offer(devices_[i]->assigned[0]);
+  ASSERT_TRUE(daemon_->run_until(
+      [&] { return job->machine().members().at(ClientId{"b"}).state == MemberState::committing; }));
+  ASSERT_TRUE(job->control(JobVerb::resume));
+  slow.count_down();
+  ASSERT_TRUE(daemon_->run_until([&] { return daemon_->over(); }));
+  EXPECT_EQ(job->machine().job_phase(), JobPhase::finished);
+  EXPECT_EQ(job->row().current_version, undisturbed(toml));
 }
 
 TEST_F(Failures, ResumingWhileOtherWorkIsStillUnderWayDoesNothingTwice) {

@@ -258,6 +258,41 @@ TEST(Hostile, ABodyWaitsForMemoryThatOthersGiveBack) {
   });
 }
 
+// The session waits for memory and does not read when it is closed: it must end all the same, and
+// long before its idle deadline.
+TEST(Hostile, ADeviceRevokedWhileItWaitsForMemoryIsCutOff) {
+  NetOptions options;
+  options.daemon.memory = 100'000;
+  options.idle_deadline = 50s;
+  options.memory_deadline = 50s;
+  NetDaemon server(options);
+  server.daemon.submit(one_device_job());
+  const auto began = std::chrono::steady_clock::now();
+  server.play([&]() -> Work {
+    auto client = co_await Client::device(server, "gate-1");
+    const auto work = co_await client->get_work();
+    auto others = server.daemon.memory.take(100'000 - server.daemon.memory.granted());
+    wire::Offer offer;
+    offer.task = work.task;
+    offer.bytes = 372;
+    offer.base = work.model.sha256;
+    offer.examples = Examples{1};
+    wire::Message message(std::move(offer));
+    co_await client->say(std::move(message));
+    const auto& members = server.daemon.job()->machine().members();
+    while (members.at(ClientId{"gate-1"}).state != MemberState::uploading) {
+      co_await net::sleep_for(1ms);
+    }
+    server.daemon.board->expel(ClientId{"gate-1"}, fail(errc::revoked, "the device was revoked"));
+    const auto error = co_await client->hear_a<wire::Error>();
+    EXPECT_EQ(error.code, errc::revoked);
+    others = MemoryBudget::Grant();
+    const auto more = co_await client->hear();
+    EXPECT_FALSE(more.has_value());
+  });
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 20s);
+}
+
 // ---- shutting down ----
 
 TEST(Hostile, AServerThatStopsSaysGoodbye) {
