@@ -295,7 +295,7 @@ TEST_F(Admin, DevicesAreListedShownAndRevoked) {
   for (const char* name : {"gate-1", "gate-2", "gate-3"}) enroll(name);
   server.play([&]() -> Work {
     auto client = co_await Client::device(server, "gate-2");
-    while (server.daemon.board->devices_connected() == 0) co_await net::sleep_for(1ms);
+    while (server.daemon.board->devices_connected() == 0) (void)co_await net::sleep_for(1ms);
     AdminRequest list;
     list.mutable_list_devices();
     Peer viewer;

@@ -144,7 +144,7 @@ TEST(Hostile, APingKeepsAConnectionAlive) {
   server.play([&]() -> Work {
     auto client = co_await Client::device(server, "gate-1");
     for (std::uint64_t i = 0; i < 8; ++i) {
-      co_await net::sleep_for(50ms);
+      (void)co_await net::sleep_for(50ms);
       wire::Message ping(wire::Ping{i});
       co_await client->say(std::move(ping));
       co_await client->hear_a<wire::Pong>();
@@ -176,7 +176,7 @@ TEST(Hostile, APeerThatDoesNotReadIsDisconnected) {
   NetDaemon server;
   server.play([&]() -> Work {
     auto client = co_await Client::device(server, "gate-1");
-    while (server.daemon.board->devices_connected() == 0) co_await net::sleep_for(1ms);
+    while (server.daemon.board->devices_connected() == 0) (void)co_await net::sleep_for(1ms);
     const auto link = server.daemon.board->link_of(ClientId{"gate-1"});
     EXPECT_NE(link, nullptr);
     wire::ComeBack heavy;
@@ -196,7 +196,7 @@ TEST(Hostile, APeerThatReadsGetsEveryMessageInOrder) {
   NetDaemon server;
   server.play([&]() -> Work {
     auto client = co_await Client::device(server, "gate-1");
-    while (server.daemon.board->devices_connected() == 0) co_await net::sleep_for(1ms);
+    while (server.daemon.board->devices_connected() == 0) (void)co_await net::sleep_for(1ms);
     const auto link = server.daemon.board->link_of(ClientId{"gate-1"});
     for (std::uint64_t i = 0; i < limits::kOutboxMax; ++i) link->send(wire::Ping{i});
     for (std::uint64_t i = 0; i < limits::kOutboxMax; ++i) {
@@ -248,7 +248,7 @@ TEST(Hostile, ABodyWaitsForMemoryThatOthersGiveBack) {
     const auto work = co_await client->get_work();
     auto others = server.daemon.memory.take(100'000 - server.daemon.memory.granted());
     auto give_back = [](MemoryBudget::Grant grant) -> Work {
-      co_await net::sleep_for(50ms);
+      (void)co_await net::sleep_for(50ms);
       grant = MemoryBudget::Grant();
     };
     net::spawn(server.daemon.context.control, give_back(std::move(others)), "another transfer");
@@ -281,7 +281,7 @@ TEST(Hostile, ADeviceRevokedWhileItWaitsForMemoryIsCutOff) {
     co_await client->say(std::move(message));
     const auto& members = server.daemon.job()->machine().members();
     while (members.at(ClientId{"gate-1"}).state != MemberState::uploading) {
-      co_await net::sleep_for(1ms);
+      (void)co_await net::sleep_for(1ms);
     }
     server.daemon.board->expel(ClientId{"gate-1"}, fail(errc::revoked, "the device was revoked"));
     const auto error = co_await client->hear_a<wire::Error>();

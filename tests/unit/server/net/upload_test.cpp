@@ -67,7 +67,7 @@ TEST_F(Upload, AnOfferRepeatedAfterItsRoundIsRefusedKindly) {
     co_await client->offer(work);
     co_await client->send_chunk(0, kBody);
     co_await client->hear_a<wire::Accepted>();
-    while (job->machine().rounds_done() == 0) co_await net::sleep_for(1ms);
+    while (job->machine().rounds_done() == 0) (void)co_await net::sleep_for(1ms);
     wire::Offer again;
     again.task = work.task;
     again.bytes = kBody;
@@ -343,7 +343,7 @@ TEST_F(Upload, ARoundThatClosesInTheMiddleOfAnUploadRefusesItKindly) {
     EXPECT_TRUE(job->control(JobVerb::abort_round));
     const auto cancel = co_await client->hear_a<wire::Cancel>();
     EXPECT_EQ(cancel.task, work.task);
-    while (job->machine().rounds_done() == 0) co_await net::sleep_for(1ms);
+    while (job->machine().rounds_done() == 0) (void)co_await net::sleep_for(1ms);
     // The chunk had been sent already; the journal is gone.
     co_await client->send_chunk(100, kBody - 100);
     const auto refuse = co_await client->hear_a<wire::Refuse>();
