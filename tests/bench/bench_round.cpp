@@ -73,7 +73,8 @@ class Devices {
       chorus::client::ClientOptions options;
       options.server = federation.address();
       options.state = federation.enroll("device-" + std::to_string(i));
-      options.durable_upload = false;  // the device's disk is not what is measured
+      options.durable_upload = false;  // the devices' disks are not what is measured
+      options.cache_versions = false;
       auto client = chorus::client::Client::create(options);
       if (!client) throw std::runtime_error(client.error().to_string());
       clients_.push_back(std::move(*client));
