@@ -92,6 +92,9 @@ TEST(Listener, CloseEndsAccept) {
               }});
 }
 
+#ifndef __SANITIZE_ADDRESS__
+// Not with GCC's sanitizers: their check of virtual calls opens a pipe to look whether memory can be
+// read, and takes the lack of descriptors for an invalid object.
 TEST(Listener, RunningOutOfDescriptorsIsBusy) {
   Stage stage;
   auto listener = Listener::bind(stage.io.get_executor(), {"127.0.0.1", 0}).value();
@@ -109,6 +112,7 @@ TEST(Listener, RunningOutOfDescriptorsIsBusy) {
   // The connection is still waiting, and is accepted once there is room.
   stage.play({[&]() -> Work { EXPECT_TRUE(co_await listener.accept(stage.io.get_executor())); }});
 }
+#endif
 
 TEST(Connect, RefusedNamesTheAddress) {
   Stage stage;
