@@ -93,8 +93,8 @@ TEST(Listener, CloseEndsAccept) {
 }
 
 #ifndef __SANITIZE_ADDRESS__
-// Not with GCC's sanitizers: their check of virtual calls opens a pipe to look whether memory can be
-// read, and takes the lack of descriptors for an invalid object.
+// Not with GCC's sanitizers: their check of virtual calls opens a pipe to look whether memory can
+// be read, and takes the lack of descriptors for an invalid object.
 TEST(Listener, RunningOutOfDescriptorsIsBusy) {
   Stage stage;
   auto listener = Listener::bind(stage.io.get_executor(), {"127.0.0.1", 0}).value();
