@@ -27,6 +27,19 @@ std::string status_of(const JobRunner& runner) {
   return text;
 }
 
+// The word for what a round is doing: a phase while it is open, its outcome afterwards.
+std::string round_state(const RoundRow& row) {
+  switch (row.state) {
+    case RoundState::open:
+      return row.why.empty() ? "open" : row.why;
+    case RoundState::published:
+      return "published";
+    case RoundState::abandoned:
+      return "abandoned";
+  }
+  return "unknown";
+}
+
 }  // namespace
 
 void put(const std::vector<Metric>& metrics,
@@ -49,18 +62,6 @@ void put(const JobRunner& runner, v1::JobSummary& out) {
   out.set_parameters(runner.parameters());
   out.set_status(status_of(runner));
   out.set_created_ms(ms(runner.row().created_at));
-}
-
-std::string round_state(const RoundRow& row) {
-  switch (row.state) {
-    case RoundState::open:
-      return row.why.empty() ? "open" : row.why;
-    case RoundState::published:
-      return "published";
-    case RoundState::abandoned:
-      return "abandoned";
-  }
-  return "unknown";
 }
 
 void put(const RoundRow& row, v1::RoundSummary& out) {

@@ -16,7 +16,4 @@ void put(const AuditRow& row, v1::AuditEntry& out);
 void put(const std::vector<Metric>& metrics,
          google::protobuf::RepeatedPtrField<v1::MetricPoint>& out);
 
-/// The word for what a round is doing: a phase while it is open, its outcome afterwards.
-std::string round_state(const RoundRow& row);
-
 }  // namespace chorus::server

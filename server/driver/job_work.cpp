@@ -6,10 +6,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "chorus/kernels/kernels.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/log.hpp"
 #include "common/base/try.hpp"
