@@ -6,12 +6,17 @@
 // opening, the first round left out.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <openssl/evp.h>
 
 #include "chorus/client/client.hpp"
 #include "tests/support/federation.hpp"
@@ -23,10 +28,31 @@ using chorus::client::EvaluateTask;
 using chorus::client::TaskReport;
 using chorus::client::TrainTask;
 
+/// Counts trained tasks, so that nobody has to ask the server being measured how far it is.
+class Tasks {
+ public:
+  explicit Tasks(std::uint64_t expected) : left_(expected) {}
+  void done() {
+    const std::lock_guard lock(mutex_);
+    if (left_ > 0 && --left_ == 0) changed_.notify_all();
+  }
+  bool wait(std::chrono::seconds deadline) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, deadline, [this] { return left_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t left_;
+};
+
 class AddConstant final : public chorus::client::Trainer {
  public:
+  explicit AddConstant(Tasks& tasks) : tasks_(tasks) {}
   Result<TaskReport> train(const TrainTask&, std::span<float> parameters) override {
     for (float& value : parameters) value += 0.001F;
+    tasks_.done();
     TaskReport report;
     report.examples = 100;
     report.steps = 1;
@@ -35,6 +61,9 @@ class AddConstant final : public chorus::client::Trainer {
   Result<TaskReport> evaluate(const EvaluateTask&, std::span<const float>) override {
     return TaskReport{};
   }
+
+ private:
+  Tasks& tasks_;
 };
 
 /// devices x a dense layer of `inputs` x `units` (and bias).
@@ -50,6 +79,8 @@ struct Case {
 
 // MetisFL's C++ controller without TLS, no-op learners, on a 2-core machine: the fastest of the
 // systems measured (Flower 4.8 to 23.8 s, NVFlare 2.6 to 14.4 s).
+constexpr std::chrono::seconds kPatience{600};
+
 constexpr Case kCases[] = {
     {2, "2 x 4 MB", 1023, 1024, 50, 0.037, 0.0},
     {16, "16 x 4 MB", 1023, 1024, 20, 0.38, 0.0},
@@ -80,10 +111,10 @@ class Devices {
       clients_.push_back(std::move(*client));
     }
   }
-  void start() {
+  void start(Tasks& tasks) {
     for (auto& client : clients_) {
-      threads_.emplace_back([&client] {
-        AddConstant trainer;
+      threads_.emplace_back([&client, &tasks] {
+        AddConstant trainer(tasks);
         if (auto done = client->run(trainer); !done) {
           std::fprintf(stderr, "a device: %s\n", done.error().to_string().c_str());
         }
@@ -100,8 +131,64 @@ class Devices {
   std::vector<std::thread> threads_;
 };
 
-void print_row(const std::string& name, double value, const char* unit, double peer) {
+/// Bytes per second of one core.
+struct CryptoSpeed {
+  double sha256;
+  double aes_gcm;  ///< AES-128-GCM in records of 16 KiB
+};
+
+template <class Work>
+double speed_of(std::size_t bytes, Work work) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::duration<double> kLong{0.3};
+  const auto began = Clock::now();
+  std::chrono::duration<double> passed{};
+  double done = 0.0;
+  do {
+    work();
+    done += static_cast<double>(bytes);
+    passed = Clock::now() - began;
+  } while (passed < kLong);
+  return done / passed.count();
+}
+
+CryptoSpeed measure_crypto() {
+  std::vector<unsigned char> data(1U << 20U, 7);
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest(EVP_MD_CTX_new(),
+                                                                       EVP_MD_CTX_free);
+  EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
+  const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> cipher(EVP_CIPHER_CTX_new(),
+                                                                               EVP_CIPHER_CTX_free);
+  const std::vector<unsigned char> key(16, 1);
+  EVP_EncryptInit_ex(cipher.get(), EVP_aes_128_gcm(), nullptr, key.data(), key.data());
+  constexpr int kRecord = 16 << 10;
+  std::vector<unsigned char> record(kRecord);
+  CryptoSpeed speed{};
+  speed.sha256 =
+      speed_of(data.size(), [&] { EVP_DigestUpdate(digest.get(), data.data(), data.size()); });
+  speed.aes_gcm = speed_of(kRecord, [&] {
+    int length = 0;
+    EVP_EncryptUpdate(cipher.get(), record.data(), &length, data.data(), kRecord);
+  });
+  return speed;
+}
+
+/// What no implementation of this round goes below: all cores busy with nothing but encrypting and
+/// decrypting the model down and the update up, and with the version's digest at both ends.
+double crypto_seconds(const Case& what, const CryptoSpeed& speed) {
+  const double bytes = 4.0 * (what.inputs + 1.0) * what.units;
+  const double core_seconds =
+      (what.devices + 1.0) * bytes / speed.sha256 + 4.0 * what.devices * bytes / speed.aes_gcm;
+  return core_seconds / std::max(1U, std::thread::hardware_concurrency());
+}
+
+void print_row(
+    const std::string& name, double value, const char* unit, double peer, double limit = 0.0) {
   nlohmann::json row{{"name", name}, {"value", value}, {"unit", unit}};
+  if (limit > 0.0) {
+    row["limit"] = limit;
+    row["limit_name"] = "cryptography of the round alone";
+  }
   if (peer > 0.0) {
     row["peer"] = peer;
     row["peer_name"] = "MetisFL C++ controller, no TLS";
@@ -111,20 +198,24 @@ void print_row(const std::string& name, double value, const char* unit, double p
 }
 
 void measure(const Case& what, unsigned rounds, unsigned threads) {
+  const double limit = crypto_seconds(what, measure_crypto());
   chorus::test::Federation federation({CHORUS_BINARY, CHORUSD_BINARY, AGENT_BINARY});
   chorus::test::Federation::ServerOptions server;
   server.threads = threads;
   federation.start_server(server);
+  Tasks tasks(std::uint64_t{what.devices} * rounds);
   Devices devices(federation, what.devices);
-  devices.start();
+  devices.start(tasks);
   federation.submit(job_toml(what, rounds));
-  federation.wait_for_state("bench", {"finished"}, std::chrono::seconds(600));
+  if (!tasks.wait(kPatience))
+    throw std::runtime_error("the rounds did not end\n" + federation.log());
+  federation.wait_for_state("bench", {"finished"}, kPatience);
   const auto list = federation.admin({"round", "list", "bench", "--last", "200"}).at("rounds");
   const double cpu = federation.server().cpu_seconds();
   const auto first = list.at(1).at("opened_ms").get<double>();
   const auto last = list.at(rounds - 1).at("closed_ms").get<double>();
   const std::string name = std::string("round ") + what.label;
-  print_row(name, (last - first) / 1000.0 / (rounds - 1), "s", what.metisfl_seconds);
+  print_row(name, (last - first) / 1000.0 / (rounds - 1), "s", what.metisfl_seconds, limit);
   print_row(name + " server CPU", cpu / rounds, "s", 0.0);
   print_row(name + " server peak RSS",
             static_cast<double>(federation.server().peak_rss_bytes()) / 1e9,

@@ -62,7 +62,8 @@ void journal(benchmark::State& state) {
   const auto devices = static_cast<std::size_t>(state.range(0));
   const auto bytes = static_cast<std::uint64_t>(state.range(1));
   const bool together = state.range(2) != 0;
-  const JournalOptions options{.sync = state.range(3) != 0};
+  JournalOptions options;
+  options.sync = state.range(3) != 0;
   const std::vector<std::byte> chunk(kChunk, std::byte{0x5a});
   const auto folder = bench_folder();
   for (auto _ : state) {
