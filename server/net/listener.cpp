@@ -1,5 +1,6 @@
 #include "server/net/listener.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/log.hpp"
@@ -14,8 +15,9 @@ namespace {
 
 constexpr auto kExhaustedPause = std::chrono::milliseconds(100);
 
-asio::awaitable<void> serve(std::shared_ptr<Session> session,
-                            std::shared_ptr<std::atomic<std::uint64_t>> sessions) {
+using Count = std::shared_ptr<std::atomic<std::uint64_t>>;
+
+asio::awaitable<void> serve(std::shared_ptr<Session> session, Count sessions) {
   co_await session->run();
   --*sessions;
 }
@@ -29,12 +31,28 @@ SessionListener::SessionListener(net::Listener listener,
     : listener_(std::move(listener)),
       threads_(std::move(threads)),
       services_(services),
-      connections_max_(connections_max),
-      sessions_(std::make_shared<std::atomic<std::uint64_t>>(0)) {}
+      connections_max_(connections_max) {
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    sessions_.push_back(std::make_shared<std::atomic<std::uint64_t>>(0));
+  }
+}
+
+std::uint64_t SessionListener::sessions() const noexcept {
+  std::uint64_t sum = 0;
+  for (const Count& count : sessions_) sum += *count;
+  return sum;
+}
+
+std::size_t SessionListener::least_busy() const noexcept {
+  const auto fewer = [](const Count& a, const Count& b) { return *a < *b; };
+  const auto least = std::min_element(sessions_.begin(), sessions_.end(), fewer);
+  return static_cast<std::size_t>(least - sessions_.begin());
+}
 
 asio::awaitable<void> SessionListener::run() {
   for (;;) {
-    const IoThread& thread = threads_[serial_ % threads_.size()];
+    const std::size_t chosen = least_busy();
+    const IoThread& thread = threads_[chosen];
     auto socket = co_await listener_.accept(thread.executor);
     if (!socket) {
       if (socket.error().code == errc::cancelled) co_return;
@@ -42,7 +60,7 @@ asio::awaitable<void> SessionListener::run() {
       (void)co_await net::sleep_for(kExhaustedPause);
       continue;
     }
-    if (*sessions_ >= connections_max_) {
+    if (sessions() >= connections_max_) {
       services_.context->audit->add(
           net::peer_of(*socket),
           "connection_refused",
@@ -58,8 +76,8 @@ asio::awaitable<void> SessionListener::run() {
                                              thread.executor,
                                              std::make_unique<net::TlsStream>(std::move(*stream)),
                                              ++serial_);
-    ++*sessions_;
-    net::spawn(thread.executor, serve(std::move(session), sessions_), "a session");
+    ++*sessions_[chosen];
+    net::spawn(thread.executor, serve(std::move(session), sessions_[chosen]), "a session");
   }
 }
 

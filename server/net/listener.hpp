@@ -1,4 +1,4 @@
-// Accepts connections and hands each to a session on one of the I/O threads, in turn.
+// Accepts connections and hands each to a session on the I/O thread that has the fewest.
 #pragma once
 
 #include <atomic>
@@ -32,14 +32,16 @@ class SessionListener {
   boost::asio::awaitable<void> run();
   void close() { listener_.close(); }
   std::uint16_t port() const noexcept { return listener_.port(); }
-  std::uint64_t sessions() const noexcept { return *sessions_; }
+  std::uint64_t sessions() const noexcept;
 
  private:
+  std::size_t least_busy() const noexcept;
+
   net::Listener listener_;
   std::vector<IoThread> threads_;
   SessionServices& services_;
   const std::uint32_t connections_max_;
-  std::shared_ptr<std::atomic<std::uint64_t>> sessions_;
+  std::vector<std::shared_ptr<std::atomic<std::uint64_t>>> sessions_;  ///< of each thread
   std::uint64_t serial_ = 0;
 };
 
