@@ -27,6 +27,7 @@
 #include "server/driver/audit_log.hpp"
 #include "server/driver/board.hpp"
 #include "server/net/listener.hpp"
+#include "server/store/spare_segments.hpp"
 
 namespace chorus::server {
 namespace {
@@ -138,6 +139,8 @@ Result<void> serve(const ServerConfig& config, const Arguments& arguments) {
   CHORUS_TRY(const auto ledger, open_sqlite_ledger(config.storage / "ledger.sqlite"));
   CHORUS_TRY(const auto versions, VersionStore::open(config.storage / "versions"));
 
+  CHORUS_TRY(auto spare_segments, SpareSegments::open(config.storage / "journal-spare"));
+
   // What everybody shares.
   MemoryBudget memory(config.limits.memory_budget);
   Threads threads(count);
@@ -149,6 +152,7 @@ Result<void> serve(const ServerConfig& config, const Arguments& arguments) {
   context.ledger = ledger.get();
   context.versions = versions.get();
   context.memory = &memory;
+  context.spare_segments = &spare_segments;
   context.journal_folder = config.storage / "journal";
   context.journal_segment_bytes = config.journal.segment_bytes;
   context.checkpoint_after_bytes = config.journal.checkpoint_after;

@@ -152,6 +152,19 @@ Result<void> write_durably(const std::filesystem::path& path,
   return write_durably(path, std::as_bytes(std::span(text)), mode);
 }
 
+Result<std::uint64_t> file_size(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return errno_failure(errno, "reading", path);
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+Result<void> remove_tree(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  if (!error) return {};
+  return fail(errc::io_failed, "removing folder '" + folder.string() + "': " + error.message());
+}
+
 Result<void> make_folders(const std::filesystem::path& folder, unsigned mode) {
   std::error_code ignored;  // whatever keeps us from looking, mkdir reports below
   if (folder.empty() || std::filesystem::is_directory(folder, ignored)) return {};

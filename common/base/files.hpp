@@ -67,6 +67,12 @@ Result<void> write_durably(const std::filesystem::path& path,
 /// the file "lock" in it. @errors busy (another process has it), io_failed
 Result<UniqueFd> lock_folder(const std::filesystem::path& folder);
 
+/// The length of an open file.
+Result<std::uint64_t> file_size(int fd, const std::filesystem::path& path);
+
+/// rm -rf; a folder that is not there is fine.
+Result<void> remove_tree(const std::filesystem::path& folder);
+
 /// mkdir -p, and fsync of the parents it made. A file in the way is already_exists or io_failed.
 Result<void> make_folders(const std::filesystem::path& folder, unsigned mode = 0755);
 

@@ -55,7 +55,8 @@ inline constexpr std::size_t kPeerChainBytesMax = 16U << 10U;  ///< certificates
 inline constexpr auto kRefusalLinger = 1s;  ///< a refused peer's time to read why
 
 // Store.
-inline constexpr std::size_t kAuditRowsMax = 100'000;  ///< the newest are kept
+inline constexpr std::size_t kAuditRowsMax = 100'000;                ///< the newest are kept
+inline constexpr std::uint64_t kSpareSegmentBytesMax = 1ULL << 30U;  ///< journal files to reuse
 /// Journal records one upload may take: kUploadRecordsSlack, and one for each so many bytes of it.
 inline constexpr std::uint64_t kUploadRecordsSlack = 1024;
 inline constexpr std::uint64_t kUploadBytesPerRecordMin = 4096;

@@ -17,6 +17,7 @@
 namespace chorus::server {
 
 class AuditLog;
+class SpareSegments;
 
 /// Bytes handed out for bodies in flight, never more than the budget. Thread-safe.
 class MemoryBudget {
@@ -65,10 +66,11 @@ struct Context {
   boost::asio::any_io_executor store;    ///< one thread: ledger and journals
   boost::asio::any_io_executor compute;  ///< a pool: folding, finalising
   unsigned compute_threads = 1;
-  Ledger* ledger = nullptr;          ///< on `store` only
-  VersionStore* versions = nullptr;  ///< any thread
-  AuditLog* audit = nullptr;         ///< any thread
-  MemoryBudget* memory = nullptr;    ///< any thread
+  Ledger* ledger = nullptr;                 ///< on `store` only
+  VersionStore* versions = nullptr;         ///< any thread
+  AuditLog* audit = nullptr;                ///< any thread
+  MemoryBudget* memory = nullptr;           ///< any thread
+  SpareSegments* spare_segments = nullptr;  ///< on `store` only
   std::filesystem::path journal_folder;
   std::uint64_t journal_segment_bytes = 256ULL << 20U;
   std::uint64_t checkpoint_after_bytes = 4ULL << 30U;

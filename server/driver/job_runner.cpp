@@ -338,6 +338,7 @@ void JobRunner::perform(const RecordEvaluation& action) {
 void JobRunner::perform(const JobChanged& action) {
   row_.state = state_of(action.phase);
   row_.why = action.why;
+  if (row_.state != JobState::running) spare_sums_.reset();
   spdlog::info("job {}: {}{}{}",
                row_.job.value,
                to_string(action.phase),

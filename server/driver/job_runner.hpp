@@ -85,13 +85,18 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
     std::vector<LaneRange> left;
   };
 
+  /// A lane, and its share of the memory budget.
+  struct Sums {
+    MemoryBudget::Grant memory;
+    Lane lane;
+  };
+
   /// What belongs to one open round; kept alive by whatever still works on it.
   struct Work {
     RoundId round;
     std::shared_ptr<RoundJournal> journal;
     std::shared_ptr<RoundTraffic> traffic;
-    MemoryBudget::Grant memory;  ///< of the lane
-    std::optional<Lane> lane;
+    std::optional<Sums> sums;
     std::map<ClientId, UpdateMeta> metas;       ///< offered; see the machine for their state
     std::map<ClientId, std::uint64_t> weights;  ///< of admitted offers
     std::map<ClientId, std::string> reasons;    ///< why rejected, declined or discarded
@@ -135,8 +140,9 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   /// Starts a coroutine that keeps this job alive; counted in in_flight_.
   void spawn(boost::asio::awaitable<void> work, const char* what);
 
-  /// Gives `work` its lane, within the memory budget.
-  Result<void> make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint) const;
+  /// Gives `work` its lane: as the checkpoint has it, or the last
+  /// round's begun anew, or a new one within the memory budget.
+  Result<void> make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint);
   LaneBounds lane_bounds() const;
   RoundRow round_row(RoundState state, std::string why) const;
   std::vector<ReceiptRow> receipts() const;
@@ -147,7 +153,9 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   Result<std::uint64_t> check_offer(const UpdateMeta& meta) const;
   void arm_timer();
   void tell_watchers();
-  std::filesystem::path journal_path(RoundId round) const;
+  /// @pre on the store thread
+  Result<std::unique_ptr<RoundJournal>> open_journal(RoundId round,
+                                                     RoundJournal::Recovered& found) const;
 
   Context& context_;
   DeviceDirectory& devices_;
@@ -158,6 +166,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   std::uint64_t parameters_ = 0;
   std::shared_ptr<const VersionReader> base_;  ///< the current version
   std::shared_ptr<Work> work_;                 ///< the open round, or the one just published
+  std::optional<Sums> spare_sums_;             ///< between the rounds of a running job
   std::shared_ptr<RoundTraffic> traffic_;      ///< since the last closed round
   std::vector<ClientId> to_commit_;
   std::vector<ClientId> to_fold_;

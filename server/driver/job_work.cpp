@@ -16,6 +16,7 @@
 #include "server/driver/audit_log.hpp"
 #include "server/driver/fail_point.hpp"
 #include "server/driver/job_runner.hpp"
+#include "server/strategy/next_model.hpp"
 
 namespace chorus::server {
 
@@ -78,18 +79,28 @@ void JobRunner::spawn(asio::awaitable<void> work, const char* what) {
   net::spawn(context_.control, guarded(shared_from_this(), std::move(work)), what);
 }
 
-std::filesystem::path JobRunner::journal_path(RoundId round) const {
-  return context_.journal_folder / row_.job.value / std::to_string(round.value);
+Result<std::unique_ptr<RoundJournal>> JobRunner::open_journal(
+    RoundId round, RoundJournal::Recovered& found) const {
+  JournalOptions options;
+  options.name = row_.job.value + "/" + std::to_string(round.value);
+  options.segment_bytes = context_.journal_segment_bytes;
+  options.sync = context_.durable;
+  options.spares = context_.spare_segments;
+  return RoundJournal::open(context_.journal_folder / options.name, options, found);
 }
 
 LaneBounds JobRunner::lane_bounds() const {
   return LaneBounds{machine_.invited(), strategy_->weight_max(), config_.limits.value_max};
 }
 
-Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint) const {
+Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint) {
+  if (spare_sums_ && !checkpoint) {
+    work.sums = std::exchange(spare_sums_, std::nullopt);
+    return work.sums->lane.restart(lane_bounds());
+  }
   const std::uint64_t bytes = parameters_ * sizeof(std::int64_t);
-  work.memory = context_.memory->take(bytes);
-  if (!work.memory) {
+  auto memory = context_.memory->take(bytes);
+  if (!memory) {
     return fail(errc::busy,
                 "a round of job '" + row_.job.value + "' needs " + std::to_string(bytes) +
                     " bytes for its sums, and " +
@@ -99,7 +110,7 @@ Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> chec
   CHORUS_TRY(Lane lane,
              checkpoint ? Lane::restore(std::move(*checkpoint), lane_bounds())
                         : Lane::create(parameters_, lane_bounds()));
-  work.lane.emplace(std::move(lane));
+  work.sums.emplace(Sums{std::move(memory), std::move(lane)});
   return {};
 }
 
@@ -125,12 +136,8 @@ asio::awaitable<void> JobRunner::open_round(OpenRound action) {
   work_ = work;
   const RoundRow row = round_row(RoundState::open, "");
   auto store = [this, &work, &row]() -> Result<void> {
-    JournalOptions options;
-    options.segment_bytes = context_.journal_segment_bytes;
-    options.sync = context_.durable;
     RoundJournal::Recovered nothing;
-    const auto folder = journal_path(work->round);
-    CHORUS_TRY(work->journal, RoundJournal::open(folder, options, nothing));
+    CHORUS_TRY(work->journal, open_journal(work->round, nothing));
     CHORUS_FAIL_POINT("open.before_ledger");
     CHORUS_TRY(const auto open, context_.ledger->open_round_of(row.job));
     if (open && open->round == row.round && open->cohort == row.cohort) return {};  // tried again
@@ -220,8 +227,8 @@ asio::awaitable<Result<void>> JobRunner::fold_batch() {
     return {};
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(open)));
-  CHORUS_CO_OK(co_await fold_parallel(context_, *work->lane, updates, batch.left));
-  work->lane->count_weights(updates);
+  CHORUS_CO_OK(co_await fold_parallel(context_, work->sums->lane, updates, batch.left));
+  work->sums->lane.count_weights(updates);
   for (const ClientId& client : batch.clients) work->folded.push_back(work->metas.at(client));
   CHORUS_FAIL_POINT("fold.after");
   co_return Result<void>();
@@ -233,7 +240,7 @@ asio::awaitable<Result<void>> JobRunner::checkpoint_if_large() {
     const std::uint64_t due = work->kept_bytes + context_.checkpoint_after_bytes;
     if (work->journal->disk_bytes() < due) return {};
     CHORUS_FAIL_POINT("checkpoint.before");
-    const Lane& lane = *work->lane;
+    const Lane& lane = work->sums->lane;
     CHORUS_OK(work->journal->write_checkpoint(
         work->folded, lane.scale(), lane.denominator(), lane.sums()));
     work->kept_bytes = work->journal->disk_bytes();  // segments with unfinished uploads stay
@@ -249,7 +256,7 @@ asio::awaitable<void> JobRunner::finalise_round(FinaliseRound action) {
   const auto work = work_;
   auto finalise = [this, &work]() -> Result<VersionInfo> {
     CHORUS_TRY(const auto writer, context_.versions->begin(config_.model));
-    CHORUS_OK(strategy_->finalise(*work->lane, *base_, *writer));
+    CHORUS_OK(write_next_model(*strategy_, work->sums->lane, *base_, *writer));
     CHORUS_FAIL_POINT("finalise.before_commit");
     return writer->commit();
   };
@@ -299,8 +306,7 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
                row.rejected,
                row.discarded);
   auto remove = [&work] { return work->journal->remove(); };
-  work->lane.reset();
-  work->memory = MemoryBudget::Grant();
+  spare_sums_ = std::exchange(work->sums, std::nullopt);
   feed(RoundPublished{action.round});
   const auto removed = co_await net::run_on(context_.store, std::move(remove));
   if (!removed) spdlog::warn("removing a closed round's journal: {}", removed.error().to_string());
@@ -329,8 +335,7 @@ asio::awaitable<void> JobRunner::abandon_round(AbandonRound action) {
   row_.last_round = action.round;
   traffic_ = std::make_shared<RoundTraffic>();
   spdlog::warn("job {}: round {} abandoned: {}", row_.job.value, action.round.value, action.why);
-  work->lane.reset();
-  work->memory = MemoryBudget::Grant();
+  spare_sums_ = std::exchange(work->sums, std::nullopt);
   feed(RoundAbandoned{action.round});
 }
 
@@ -391,10 +396,7 @@ asio::awaitable<Result<void>> JobRunner::restore_open_round(RoundRow row, Restor
   work->opened_at = row.opened_at;
   RoundJournal::Recovered found;
   auto open = [this, &work, &found]() -> Result<void> {
-    JournalOptions options;
-    options.segment_bytes = context_.journal_segment_bytes;
-    options.sync = context_.durable;
-    CHORUS_TRY(work->journal, RoundJournal::open(journal_path(work->round), options, found));
+    CHORUS_TRY(work->journal, open_journal(work->round, found));
     return {};
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(open)));

@@ -32,14 +32,6 @@ std::filesystem::path doomed_name(const std::filesystem::path& folder) {
   return folder.string() + ".removed";
 }
 
-Result<void> remove_tree(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::remove_all(folder, error);
-  if (!error) return {};
-  return fail(errc::io_failed,
-              fmt::format("removing folder '{}': {}", folder.string(), error.message()));
-}
-
 class SegmentReader final : public UpdateReader {
  public:
   SegmentReader(std::vector<Extent> extents, std::uint64_t bytes)
@@ -117,6 +109,7 @@ class FileJournal final : public RoundJournal {
   Result<void> check_folded(std::span<const UpdateMeta> folded) const;
   JournalPosition position_after(const std::set<ClientId>& folded) const;
   Result<void> drop_segments_except(const std::vector<std::uint64_t>& kept);
+  Result<void> release(std::shared_ptr<SegmentFile> segment, const std::filesystem::path& path);
 
   std::filesystem::path folder_;
   JournalOptions options_;
@@ -148,11 +141,14 @@ Result<std::shared_ptr<SegmentFile>> FileJournal::segment_for_append() {
     const auto& last = segments_.rbegin()->second;
     // A number below next_segment_ - 1 is an old segment that a checkpoint kept.
     if (last->number() + 1 == next_segment_ && last->size() <= options_.segment_bytes) return last;
-    last->trim();
+    CHORUS_OK(last->finish());
   }
   // It ends with the record that fills it.
   const std::uint64_t expected = options_.segment_bytes + limits::kChunkBytesMax;
-  CHORUS_TRY(auto segment, SegmentFile::create(folder_, next_segment_, expected));
+  CHORUS_TRY(
+      auto segment,
+      SegmentFile::create(
+          {folder_, journal_identity(options_.name), next_segment_}, expected, options_.spares));
   segments_[next_segment_++] = segment;
   return segment;
 }
@@ -356,8 +352,8 @@ Result<void> FileJournal::drop_segments_except(const std::vector<std::uint64_t>&
       ++segment;
       continue;
     }
-    const auto& path = segment->second->path();
-    if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
+    const auto path = segment->second->path();
+    CHORUS_OK(release(std::move(segment->second), path));
     segment = segments_.erase(segment);
   }
   return sync_folder(folder_);
@@ -369,18 +365,28 @@ std::uint64_t FileJournal::disk_bytes() const {
   return bytes;
 }
 
+/// Its readers may still be at work; then the file goes with the last of them.
+Result<void> FileJournal::release(std::shared_ptr<SegmentFile> segment,
+                                  const std::filesystem::path& path) {
+  if (options_.spares != nullptr && segment.use_count() == 1) return options_.spares->keep(path);
+  if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
+  return {};
+}
+
 Result<void> FileJournal::remove() {
   broken_ = fail(errc::wrong_state, "the journal of this round was removed");
-  segments_.clear();
+  state_ = JournalState();
+  auto segments = std::exchange(segments_, {});
   // One rename first: half a journal must never be found under the journal's name.
   const auto doomed = doomed_name(folder_);
   CHORUS_OK(remove_tree(doomed));
   if (::rename(folder_.c_str(), doomed.c_str()) != 0) {
     return errno_failure(errno, "renaming", folder_);
   }
-  CHORUS_OK(remove_tree(doomed));
-  const auto parent = folder_.parent_path();
-  return sync_folder(parent.empty() ? std::filesystem::path(".") : parent);
+  for (auto& [number, segment] : segments) {
+    CHORUS_OK(release(std::move(segment), doomed / SegmentFile::name_of(number)));
+  }
+  return remove_tree(doomed);
 }
 
 }  // namespace
@@ -391,7 +397,8 @@ Result<std::unique_ptr<RoundJournal>> RoundJournal::open(const std::filesystem::
   CHORUS_OK(remove_tree(doomed_name(folder)));
   CHORUS_OK(make_folders(folder));
   CHORUS_TRY(auto mark, DurableMark::open(folder));
-  CHORUS_TRY(auto found, recover_journal(folder, mark.position()));
+  CHORUS_TRY(auto found,
+             recover_journal({folder, journal_identity(options.name)}, mark.position()));
   auto checkpoint = std::move(found.checkpoint);
   auto journal = std::make_unique<FileJournal>(folder, options, std::move(mark), std::move(found));
   CHORUS_OK(journal->start());

@@ -18,11 +18,18 @@
 
 namespace chorus::server {
 
+class SpareSegments;
+
 struct JournalOptions {
   /// A new segment is begun when the present one is longer than this.
   std::uint64_t segment_bytes = 256ULL << 20U;
   /// full: commit() returns after fdatasync. process: after write(2).
   bool sync = true;
+  /// Of the round; no two journals that share spares have the same. A file that was another
+  /// journal's segment before is known by it.
+  std::string name;
+  /// Where files come from and go to when the round is over; null: made and removed.
+  SpareSegments* spares = nullptr;
 };
 
 /// Sums already folded, and what must be known of the updates in them, so that their bodies can go.
@@ -103,7 +110,8 @@ class RoundJournal {
   /// Bytes of all segments now on disk.
   virtual std::uint64_t disk_bytes() const = 0;
 
-  /// Deletes the folder and everything in it: the round is published or abandoned.
+  /// The round is published or abandoned: its files become spare, the rest is deleted. A crash may
+  /// leave some of it.
   virtual Result<void> remove() = 0;
 };
 

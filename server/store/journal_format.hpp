@@ -14,7 +14,8 @@ static_assert(std::endian::native == std::endian::little, "formats are written a
 
 inline constexpr std::uint32_t kVersion = 1;
 
-// Segment header: magic, version u32, zero u32, number u64, salt u64, XXH3-64 of all that.
+// Segment header: magic, version u32, zero u32, number u64, salt u64, XXH3-64 of all that,
+// seeded with XXH3-64 of the journal's name: a file that was another journal's is known by it.
 inline constexpr std::string_view kSegmentMagic = "CHRSSEGM";
 inline constexpr std::size_t kSegmentHeaderBytes = 40;
 inline constexpr std::string_view kSegmentSuffix = ".seg";

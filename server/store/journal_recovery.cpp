@@ -27,8 +27,8 @@ struct Bad {
 
 class Recovery {
  public:
-  Recovery(const std::filesystem::path& folder, Position durable)
-      : folder_(folder), durable_(durable) {}
+  Recovery(const JournalPlace& place, Position durable)
+      : folder_(place.folder), identity_(place.identity), durable_(durable) {}
 
   Result<RecoveredJournal> run() {
     CHORUS_TRY(auto checkpoint, read_checkpoint_file(folder_));
@@ -95,7 +95,7 @@ class Recovery {
   /// Applies a segment's records; where it stopped being a journal, if it did.
   Result<std::optional<Bad>> read_segment(std::uint64_t number) {
     if (!found_.contains(number)) return bad({number, 0}, "the file is missing");
-    CHORUS_TRY(auto segment, SegmentFile::open(folder_, number));
+    CHORUS_TRY(auto segment, SegmentFile::open({folder_, identity_, number}));
     if (segment == nullptr) return bad({number, 0}, "the segment header is damaged");
     result_.segments[number] = segment;
     for (std::uint64_t at = kSegmentHeaderBytes; at < segment->size();) {
@@ -157,7 +157,8 @@ class Recovery {
         CHORUS_OK(result_.segments.at(number)->truncate(bad.at.offset));
       } else if (kept_.contains(number)) {
         // The checkpoint counts on it: it must exist, be it empty.
-        CHORUS_TRY(result_.segments[number], SegmentFile::create(folder_, number, 0));
+        CHORUS_TRY(result_.segments[number],
+                   SegmentFile::create({folder_, identity_, number}, 0, nullptr));
       } else {
         CHORUS_OK(remove(number));
         removed = true;
@@ -168,7 +169,8 @@ class Recovery {
   }
 
   const std::filesystem::path& folder_;
-  Position durable_;
+  const std::uint64_t identity_;
+  const Position durable_;
   RecoveredJournal result_;
   std::set<std::uint64_t> kept_;
   std::set<std::uint64_t> found_;
@@ -177,8 +179,8 @@ class Recovery {
 
 }  // namespace
 
-Result<RecoveredJournal> recover_journal(const std::filesystem::path& folder, Position durable) {
-  return Recovery(folder, durable).run();
+Result<RecoveredJournal> recover_journal(const JournalPlace& place, Position durable) {
+  return Recovery(place, durable).run();
 }
 
 }  // namespace chorus::server

@@ -19,11 +19,17 @@ struct RecoveredJournal {
   std::uint64_t next_segment = 1;
 };
 
+/// Where a journal is, and whose segments are its own.
+struct JournalPlace {
+  std::filesystem::path folder;
+  std::uint64_t identity = 0;
+};
+
 /// Reads every record once and checks its checksum. The first bad record ends the journal: if it
 /// lies before `durable` the disk has lost what was promised, and the failure names file and
 /// offset; else it and all that follows are what a crash leaves, and are cut off.
 /// @errors corrupt_data, io_failed, disk_full; busy (no memory for the checkpoint's sums)
-Result<RecoveredJournal> recover_journal(const std::filesystem::path& folder,
+Result<RecoveredJournal> recover_journal(const JournalPlace& place,
                                          journal_format::Position durable);
 
 }  // namespace chorus::server

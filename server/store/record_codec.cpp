@@ -220,18 +220,25 @@ bool checksum_matches(const RecordHeaderBytes& header,
   return stored.u64() == record_checksum(checked, payload, seed);
 }
 
-SegmentHeaderBytes encode_segment_header(std::uint64_t number, std::uint64_t salt) {
+std::uint64_t journal_identity(std::string_view name) {
+  return hash(std::as_bytes(std::span(name)));
+}
+
+SegmentHeaderBytes encode_segment_header(std::uint64_t identity,
+                                         std::uint64_t number,
+                                         std::uint64_t salt) {
   ByteWriter writer;
   writer.raw(journal_format::kSegmentMagic);
   writer.u32(journal_format::kVersion);
   writer.u32(0);
   writer.u64(number);
   writer.u64(salt);
-  writer.u64(hash(writer.view()));
+  writer.u64(hash(writer.view(), identity));
   return exactly<journal_format::kSegmentHeaderBytes>(writer);
 }
 
 std::optional<std::uint64_t> parse_segment_header(const SegmentHeaderBytes& bytes,
+                                                  std::uint64_t identity,
                                                   std::uint64_t number) {
   ByteReader reader(bytes);
   const bool magic = has_magic(reader, journal_format::kSegmentMagic);
@@ -242,7 +249,7 @@ std::optional<std::uint64_t> parse_segment_header(const SegmentHeaderBytes& byte
   const std::uint64_t checksum = reader.u64();
   const auto checked = std::span<const std::byte>(bytes).first(bytes.size() - sizeof checksum);
   if (!magic || version != journal_format::kVersion || reserved != 0 || stored_number != number ||
-      checksum != hash(checked)) {
+      checksum != hash(checked, identity)) {
     return std::nullopt;
   }
   return salt;

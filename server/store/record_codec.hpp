@@ -109,9 +109,14 @@ bool checksum_matches(const RecordHeaderBytes& header,
 
 using SegmentHeaderBytes = std::array<std::byte, journal_format::kSegmentHeaderBytes>;
 
-SegmentHeaderBytes encode_segment_header(std::uint64_t number, std::uint64_t salt);
-/// The salt; nothing when it is not the header of segment `number`.
+/// What tells the segments of journals with different names apart.
+std::uint64_t journal_identity(std::string_view name);
+SegmentHeaderBytes encode_segment_header(std::uint64_t identity,
+                                         std::uint64_t number,
+                                         std::uint64_t salt);
+/// The salt; nothing when it is not the header of segment `number` of this journal.
 std::optional<std::uint64_t> parse_segment_header(const SegmentHeaderBytes& bytes,
+                                                  std::uint64_t identity,
                                                   std::uint64_t number);
 
 using MarkBytes = std::array<std::byte, journal_format::kMarkBytes>;

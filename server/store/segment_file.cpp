@@ -6,7 +6,6 @@
 #include <charconv>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -26,7 +25,7 @@ namespace {
 // Space is reserved in doubling steps: a small round takes little, a big one asks rarely.
 constexpr std::uint64_t kReserveFirst = 1U << 20U;
 constexpr std::uint64_t kReserveStepMax = 64U << 20U;
-constexpr std::uint64_t kWritebackStep = 8U << 20U;
+constexpr std::uint64_t kWritebackStep = 1U << 20U;
 
 /// Header and payload in one call, so that a small record is one write.
 Result<void> write_record(int fd,
@@ -69,36 +68,44 @@ std::optional<std::uint64_t> SegmentFile::number_of(const std::filesystem::path&
   return number;
 }
 
-Result<std::shared_ptr<SegmentFile>> SegmentFile::create(const std::filesystem::path& folder,
-                                                         std::uint64_t number,
-                                                         std::uint64_t expected_bytes) {
-  const auto path = folder / name_of(number);
-  CHORUS_TRY(auto fd, open_file(path, O_RDWR | O_CREAT | O_TRUNC));
-  std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(fd), path, number));
+Result<std::shared_ptr<SegmentFile>> SegmentFile::create(const Place& place,
+                                                         std::uint64_t expected_bytes,
+                                                         SpareSegments* spares) {
+  const auto path = place.path();
+  UniqueFd fd;
+  if (spares != nullptr) {
+    CHORUS_TRY(fd, spares->take(path));
+  }
+  const bool used_before = fd.is_open();
+  if (!used_before) {
+    CHORUS_TRY(fd, open_file(path, O_RDWR | O_CREAT | O_TRUNC));
+  }
+  std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(fd), path, place.number));
+  if (used_before) {
+    CHORUS_TRY(segment->reserved_, file_size(segment->fd(), path));
+    segment->rubbish_ = true;
+  }
   CHORUS_TRY(const auto random, random_bytes(sizeof segment->salt_));
   segment->salt_ = ByteReader(random).u64();
-  const auto header = encode_segment_header(number, segment->salt_);
+  const auto header = encode_segment_header(place.identity, place.number, segment->salt_);
   CHORUS_OK(write_at(segment->fd(), 0, header, path));
   segment->size_ = header.size();
   segment->expected_ = expected_bytes;
-  CHORUS_OK(sync_folder(folder));
+  CHORUS_OK(sync_folder(place.folder));
   return segment;
 }
 
-Result<std::shared_ptr<SegmentFile>> SegmentFile::open(const std::filesystem::path& folder,
-                                                       std::uint64_t number) {
-  const auto path = folder / name_of(number);
+Result<std::shared_ptr<SegmentFile>> SegmentFile::open(const Place& place) {
+  const auto path = place.path();
   CHORUS_TRY(auto fd, open_file(path, O_RDWR));
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return errno_failure(errno, "reading", path);
-  std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(fd), path, number));
-  segment->size_ = static_cast<std::uint64_t>(info.st_size);
+  std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(fd), path, place.number));
+  CHORUS_TRY(segment->size_, file_size(segment->fd(), path));
   segment->reserved_ = segment->size_;
   segment->writeback_ = segment->size_;
   SegmentHeaderBytes header{};
   if (segment->size_ < header.size()) return std::shared_ptr<SegmentFile>();
   CHORUS_OK(read_at(segment->fd(), 0, header, path));
-  const auto salt = parse_segment_header(header, number);
+  const auto salt = parse_segment_header(header, place.identity, place.number);
   if (!salt) return std::shared_ptr<SegmentFile>();
   segment->salt_ = *salt;
   return segment;
@@ -132,6 +139,7 @@ Result<std::uint64_t> SegmentFile::append(const RecordHeader& header,
     while (::ftruncate(fd(), static_cast<off_t>(size_)) != 0 && errno == EINTR) {
     }
     reserved_ = size_;
+    rubbish_ = false;
     return std::move(written).error();
   }
   const std::uint64_t payload_at = size_ + kRecordHeaderBytes;
@@ -163,15 +171,15 @@ Result<void> SegmentFile::truncate(std::uint64_t bytes) {
   }
   size_ = bytes;
   reserved_ = bytes;
+  rubbish_ = false;
   writeback_ = std::min(writeback_, bytes);
   dirty_ = true;
   return {};
 }
 
-void SegmentFile::trim() {
-  if (reserved_ < size_ + kReserveFirst) return;
-  // Truncating to the present size releases what was reserved beyond it; failing costs only space.
-  if (::ftruncate(fd(), static_cast<off_t>(size_)) == 0) reserved_ = size_;
+Result<void> SegmentFile::finish() {
+  if (!rubbish_ && reserved_ < size_ + kReserveFirst) return {};
+  return truncate(size_);
 }
 
 Result<DurableMark> DurableMark::open(const std::filesystem::path& folder) {

@@ -11,6 +11,7 @@
 #include "common/base/files.hpp"
 #include "server/store/journal_format.hpp"
 #include "server/store/record_codec.hpp"
+#include "server/store/spare_segments.hpp"
 
 namespace chorus::server {
 
@@ -22,14 +23,22 @@ class SegmentFile {
   /// The number in such a name; nothing for any other.
   static std::optional<std::uint64_t> number_of(const std::filesystem::path& name);
 
+  /// Where a segment is, and what its header says.
+  struct Place {
+    std::filesystem::path folder;
+    std::uint64_t identity = 0;  ///< of the journal
+    std::uint64_t number = 0;
+    std::filesystem::path path() const { return folder / name_of(number); }
+  };
+
   /// Makes an empty segment, replacing one of that number. Its name is durable on return.
   /// @param expected_bytes  space is not reserved much beyond this
-  static Result<std::shared_ptr<SegmentFile>> create(const std::filesystem::path& folder,
-                                                     std::uint64_t number,
-                                                     std::uint64_t expected_bytes);
-  /// Opens an existing one; nothing when its header is torn or not that of `number`.
-  static Result<std::shared_ptr<SegmentFile>> open(const std::filesystem::path& folder,
-                                                   std::uint64_t number);
+  /// @param spares          where to take the file from, if not null and not empty
+  static Result<std::shared_ptr<SegmentFile>> create(const Place& place,
+                                                     std::uint64_t expected_bytes,
+                                                     SpareSegments* spares);
+  /// Opens an existing one; nothing when its header is torn or not that of this place.
+  static Result<std::shared_ptr<SegmentFile>> open(const Place& place);
 
   /// Appends a record; returns where its payload begins. After a failure the segment is as before.
   /// @errors disk_full, io_failed
@@ -42,8 +51,9 @@ class SegmentFile {
   Result<void> sync();
   /// Cuts everything from `bytes` on; the next sync() makes that durable.
   Result<void> truncate(std::uint64_t bytes);
-  /// Gives back space reserved beyond the end, if it is worth the call.
-  void trim();
+  /// No more will be appended: ends the file at size(), and gives back what was reserved beyond it.
+  /// @errors io_failed; what lies behind the end could then not be told from damage
+  Result<void> finish();
 
   int fd() const noexcept { return fd_.get(); }
   const std::filesystem::path& path() const noexcept { return path_; }
@@ -67,6 +77,7 @@ class SegmentFile {
   std::uint64_t expected_ = 0;
   std::uint64_t reserved_ = 0;   ///< preallocated up to here
   std::uint64_t writeback_ = 0;  ///< writing out was started up to here
+  bool rubbish_ = false;         ///< the file goes on beyond size_, with what a former use left
   bool dirty_ = true;
   bool can_reserve_ = true;
 };

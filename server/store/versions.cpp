@@ -4,9 +4,9 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -14,9 +14,9 @@
 #include "common/base/files.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
-#include "common/tensor/aligned_buffer.hpp"
 #include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "server/store/background_hasher.hpp"
 
 namespace chorus::server {
 namespace {
@@ -24,18 +24,11 @@ namespace {
 constexpr std::string_view kSuffix = ".safetensors";
 constexpr std::string_view kTemporaryPrefix = "writing-";
 constexpr std::size_t kPieceBytes = 1U << 20U;
-constexpr std::uint64_t kWritebackStep = 8U << 20U;
 
 Failure corrupt(const std::filesystem::path& path, std::string_view what) {
   return fail(
       errc::corrupt_data,
       fmt::format("version '{}' is damaged: {}; restore it from a copy", path.string(), what));
-}
-
-Result<std::uint64_t> size_of(int fd, const std::filesystem::path& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return errno_failure(errno, "reading", path);
-  return static_cast<std::uint64_t>(info.st_size);
 }
 
 class FileVersionReader final : public VersionReader {
@@ -45,7 +38,7 @@ class FileVersionReader final : public VersionReader {
     CHORUS_TRY(auto fd, open_file(path, O_RDONLY));
     std::shared_ptr<FileVersionReader> reader(new FileVersionReader(std::move(fd), path));
     reader->info_.sha256 = name;
-    CHORUS_TRY(reader->info_.bytes, size_of(reader->fd_.get(), path));
+    CHORUS_TRY(reader->info_.bytes, file_size(reader->fd_.get(), path));
     if (auto read = reader->read_header(); !read) {
       if (read.error().code == errc::io_failed) return std::move(read).error();
       return corrupt(path, read.error().detail);
@@ -78,6 +71,11 @@ class FileVersionReader final : public VersionReader {
     }
     return read_at(
         fd_.get(), data_offset_ + first * sizeof(float), std::as_writable_bytes(into), path_);
+  }
+
+  void forget(std::uint64_t end) const override {
+    const auto bytes = static_cast<off_t>(data_offset_ + end * sizeof(float));
+    static_cast<void>(::posix_fadvise(fd_.get(), 0, bytes, POSIX_FADV_DONTNEED));
   }
 
  private:
@@ -130,7 +128,7 @@ class FileVersionWriter final : public VersionWriter {
     if (::fallocate(writer->fd_.get(), 0, 0, total) != 0 && errno == ENOSPC) {
       return errno_failure(errno, "reserving space for", temporary);
     }
-    CHORUS_TRY(writer->buffer_, tensor::AlignedBuffer<std::byte>::create(kPieceBytes));
+    CHORUS_OK(writer->hasher_.start(static_cast<std::uint64_t>(total)));
     CHORUS_OK(writer->put(header));
     return std::unique_ptr<VersionWriter>(std::move(writer));
   }
@@ -188,40 +186,30 @@ class FileVersionWriter final : public VersionWriter {
     return fail(errc::wrong_state, "this version is finished, or could not be written");
   }
 
-  /// Small pieces gather in the buffer; large ones are hashed and written while in the cache.
+  /// What is appended gathers in blocks; a full one is hashed and written at the same time.
   Result<void> put(std::span<const std::byte> data) {
     while (!data.empty()) {
-      const auto piece = data.first(std::min(data.size(), kPieceBytes - gathered_));
-      if (piece.size() == kPieceBytes) {
-        CHORUS_OK(write(piece));
-      } else {
-        std::copy(piece.begin(), piece.end(), buffer_.begin() + gathered_);
-        gathered_ += piece.size();
-        if (gathered_ == kPieceBytes) CHORUS_OK(flush());
-      }
+      if (gathered_ == 0) block_ = hasher_.block();
+      const auto piece = data.first(std::min(data.size(), block_.size() - gathered_));
+      std::memcpy(block_.data() + gathered_, piece.data(), piece.size());
+      gathered_ += piece.size();
+      if (gathered_ == block_.size()) CHORUS_OK(flush());
       data = data.subspan(piece.size());
     }
     return {};
   }
 
   Result<void> flush() {
-    CHORUS_OK(write(buffer_.span().first(gathered_)));
-    gathered_ = 0;
-    return {};
-  }
-
-  Result<void> write(std::span<const std::byte> data) {
-    hasher_.update(data);
+    const auto data = block_.first(std::exchange(gathered_, 0));
+    if (data.empty()) return {};
+    hasher_.submit(data.size());
     CHORUS_OK(write_at(fd_.get(), offset_, data, temporary_));
+    // Writing out begins at once, so that fsync finds little to do; an error shows again there.
+    static_cast<void>(::sync_file_range(fd_.get(),
+                                        static_cast<off64_t>(offset_),
+                                        static_cast<off64_t>(data.size()),
+                                        SYNC_FILE_RANGE_WRITE));
     offset_ += data.size();
-    if (offset_ - writeback_ >= kWritebackStep) {
-      // An error shows again in fsync.
-      static_cast<void>(::sync_file_range(fd_.get(),
-                                          static_cast<off64_t>(writeback_),
-                                          static_cast<off64_t>(offset_ - writeback_),
-                                          SYNC_FILE_RANGE_WRITE));
-      writeback_ = offset_;
-    }
     return {};
   }
 
@@ -230,11 +218,10 @@ class FileVersionWriter final : public VersionWriter {
   std::filesystem::path temporary_;
   std::uint64_t missing_;  ///< parameters
   bool writable_ = true;
-  tensor::AlignedBuffer<std::byte> buffer_;
-  std::size_t gathered_ = 0;
-  Sha256Hasher hasher_;
+  BackgroundHasher hasher_;
+  std::span<std::byte> block_;  ///< the one being filled
+  std::size_t gathered_ = 0;    ///< bytes in it
   std::uint64_t offset_ = 0;
-  std::uint64_t writeback_ = 0;
 };
 
 class FolderVersionStore final : public VersionStore {
@@ -264,7 +251,7 @@ class FolderVersionStore final : public VersionStore {
   Result<void> verify(const Sha256& name) const override {
     const auto path = path_of(name);
     CHORUS_TRY(const auto fd, open_file(path, O_RDONLY));
-    CHORUS_TRY(const std::uint64_t size, size_of(fd.get(), path));
+    CHORUS_TRY(const std::uint64_t size, file_size(fd.get(), path));
     std::vector<std::byte> piece(kPieceBytes);
     Sha256Hasher hasher;
     for (std::uint64_t at = 0; at < size;) {

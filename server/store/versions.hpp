@@ -32,6 +32,9 @@ class VersionReader {
   virtual Result<void> read_bytes(std::uint64_t offset, std::span<std::byte> into) const = 0;
   /// Parameters [first, first + into.size()).
   virtual Result<void> read_parameters(std::uint64_t first, std::span<float> into) const = 0;
+  /// A hint: nobody is expected to read the parameters before `end` again. Who does, waits for the
+  /// disk.
+  virtual void forget(std::uint64_t end) const = 0;
 };
 
 /// Writes one version: append all parameters in order, then commit. Destroying it without commit

@@ -21,7 +21,7 @@
 namespace chorus::server {
 namespace {
 
-constexpr std::uint64_t kTile = 65536;
+constexpr std::size_t kPiece = 2048;  ///< stays in the first-level cache
 
 class FedAvg final : public Strategy {
  public:
@@ -49,21 +49,14 @@ class FedAvg final : public Strategy {
     return by_examples_ ? examples : std::uint64_t{1};
   }
 
-  Result<void> finalise(const Lane& lane,
-                        const VersionReader& base,
-                        VersionWriter& next) const override {
-    std::vector<float> x(kTile);
-    std::vector<float> mean(kTile);
-    for (std::uint64_t at = 0; at < lane.parameters(); at += kTile) {
-      const auto length = static_cast<std::size_t>(std::min(kTile, lane.parameters() - at));
-      const std::span<float> x_tile(x.data(), length);
-      const std::span<float> mean_tile(mean.data(), length);
-      CHORUS_OK(base.read_parameters(at, x_tile));
-      lane.mean(at, mean_tile);
-      kernels::add_scaled_f32(x_tile, learning_rate_, mean_tile, x_tile);
-      CHORUS_OK(next.append(x_tile));
+  void finalise(const Lane& lane, std::uint64_t first, std::span<float> x) const override {
+    std::array<float, kPiece> buffer;
+    for (std::size_t at = 0; at < x.size(); at += kPiece) {
+      const auto piece = x.subspan(at, std::min(kPiece, x.size() - at));
+      const auto mean = std::span(buffer).first(piece.size());
+      lane.mean(first + at, mean);
+      kernels::add_scaled_f32(piece, learning_rate_, mean, piece);
     }
-    return {};
   }
 
  private:

@@ -14,7 +14,6 @@
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
 #include "server/store/update_meta.hpp"
-#include "server/store/versions.hpp"
 #include "server/update/lane.hpp"
 
 namespace chorus::server {
@@ -54,11 +53,10 @@ class Strategy {
   /// @errors weight_out_of_range and others: the offer is refused with it
   virtual Result<std::uint64_t> admit(const UpdateMeta& update) const = 0;
 
-  /// Turns the round's sums into the next model: reads `base` and the lane in tiles, appends every
-  /// parameter to `next` in order. @pre lane.denominator() > 0
-  virtual Result<void> finalise(const Lane& lane,
-                                const VersionReader& base,
-                                VersionWriter& next) const = 0;
+  /// Turns parameters into those of the next model, a tile at a time (next_model.hpp).
+  /// @param x  in: parameters [first, first + x.size()) of the base version; out: of the next
+  /// @pre lane.denominator() > 0
+  virtual void finalise(const Lane& lane, std::uint64_t first, std::span<float> x) const = 0;
 };
 
 /// What every strategy is made from.

@@ -51,6 +51,12 @@ Result<Lane> Lane::create(std::uint64_t parameters, const LaneBounds& bounds) {
   return lane;
 }
 
+Result<void> Lane::restart(const LaneBounds& bounds) {
+  CHORUS_TRY(scale_, lane_scale(bounds));
+  denominator_ = 0;
+  return {};
+}
+
 Result<Lane> Lane::restore(LaneCheckpoint checkpoint, const LaneBounds& bounds) {
   CHORUS_TRY(const std::int32_t scale, lane_scale(bounds));
   if (scale != checkpoint.scale) {
@@ -70,6 +76,7 @@ Result<void> Lane::fold(std::span<const Contribution> updates, LaneRange& range)
   CHORUS_ASSERT(range.first <= sums_.size() && range.count <= sums_.size() - range.first);
   const auto tile = static_cast<std::size_t>(std::min(kTile, range.count));
   CHORUS_TRY(auto staging, tensor::AlignedBuffer<float>::create(tile * updates.size()));
+  const bool first = denominator_ == 0;  // weights are at least 1, and counted after all ranges
   std::array<kernels::FoldInput, kernels::kFoldInputsMax> inputs{};
   while (range.count > 0) {
     const auto length = static_cast<std::size_t>(std::min(kTile, range.count));
@@ -80,7 +87,9 @@ Result<void> Lane::fold(std::span<const Contribution> updates, LaneRange& range)
       inputs[k].x = values.data();
       inputs[k].multiplier = std::ldexp(static_cast<double>(updates[k].weight), scale_);
     }
-    kernels::fold_f32({inputs.data(), updates.size()}, {sums_.data() + range.first, length});
+    const std::span<std::int64_t> sums(sums_.data() + range.first, length);
+    if (first) std::fill(sums.begin(), sums.end(), 0);
+    kernels::fold_f32({inputs.data(), updates.size()}, sums);
     range.first += length;
     range.count -= length;
   }

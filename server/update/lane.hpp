@@ -43,6 +43,9 @@ class Lane {
  public:
   /// All zero. @errors as lane_scale
   static Result<Lane> create(std::uint64_t parameters, const LaneBounds& bounds);
+  /// Begins anew in the same memory, which costs nothing: the first fold overwrites the old sums.
+  /// @errors as lane_scale; the lane is then as before
+  Result<void> restart(const LaneBounds& bounds);
   /// As a checkpoint left it. @errors corrupt_data if it does not belong to these bounds
   static Result<Lane> restore(LaneCheckpoint checkpoint, const LaneBounds& bounds);
 

@@ -133,13 +133,14 @@ TEST(RecordCodec, PayloadBeyondTheLimitIsRefused) {
 }
 
 TEST(RecordCodec, SegmentHeaderIsBoundToItsNumber) {
-  const auto good = encode_segment_header(7, 99);
-  EXPECT_EQ(parse_segment_header(good, 7), 99U);
-  EXPECT_FALSE(parse_segment_header(good, 8));
+  const auto good = encode_segment_header(5, 7, 99);
+  EXPECT_EQ(parse_segment_header(good, 5, 7), 99U);
+  EXPECT_FALSE(parse_segment_header(good, 5, 8));
+  EXPECT_FALSE(parse_segment_header(good, 6, 7)) << "of another journal";
   for (std::size_t at = 0; at < good.size(); ++at) {
     auto bad = good;
     bad[at] ^= std::byte{1};
-    EXPECT_FALSE(parse_segment_header(bad, 7)) << at;
+    EXPECT_FALSE(parse_segment_header(bad, 5, 7)) << at;
   }
 }
 

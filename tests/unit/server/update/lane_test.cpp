@@ -276,6 +276,26 @@ TEST(Lane, AFailedFoldGoesOnWhereItStopped) {
   EXPECT_EQ(sums_of(lane), sums_of(whole));  // nothing was added twice
 }
 
+TEST(Lane, BeginsAnewInTheSameMemory) {
+  const Cohort first = random_cohort(7, 5, 3 * kTile);
+  const Cohort second = random_cohort(8, 3, 3 * kTile);
+  Lane fresh = Lane::create(3 * kTile, second.bounds).value();
+  ASSERT_TRUE(fold_all(fresh, second.updates));
+
+  Lane lane = Lane::create(3 * kTile, first.bounds).value();
+  ASSERT_TRUE(fold_all(lane, first.updates));
+  const auto* const memory = lane.sums().data();
+  ASSERT_TRUE(lane.restart(second.bounds));
+  ASSERT_TRUE(fold_all(lane, second.updates));
+  EXPECT_EQ(lane.sums().data(), memory);
+  EXPECT_EQ(sums_of(lane), sums_of(fresh));
+  EXPECT_EQ(lane.denominator(), fresh.denominator());
+  EXPECT_EQ(lane.scale(), fresh.scale());
+
+  EXPECT_FALSE(lane.restart({0, 1, 1.0}));
+  EXPECT_EQ(lane.denominator(), fresh.denominator()) << "as before";
+}
+
 TEST(Lane, AnEmptyRangeIsNothing) {
   const Cohort cohort = random_cohort(1, 1, 10);
   Lane lane = Lane::create(10, cohort.bounds).value();
