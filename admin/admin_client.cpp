@@ -9,10 +9,10 @@
 
 #include "admin/admin_link.hpp"
 #include "chorus/v1/admin.pb.h"
+#include "common/base/address.hpp"
 #include "common/base/files.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
-#include "common/config/host_port.hpp"
 #include "common/net/frame_stream.hpp"
 #include "common/net/tcp.hpp"
 
@@ -107,10 +107,9 @@ Awaitable<void> download(FrameStream& stream,
   co_return Result<void>();
 }
 
-Awaitable<std::unique_ptr<FrameStream>> greet(config::HostPort address,
+Awaitable<std::unique_ptr<FrameStream>> greet(Address address,
                                               std::shared_ptr<const net::TlsContext> tls) {
-  net::Address where{address.host, address.port};
-  CHORUS_CO_TRY(auto socket, co_await net::connect(std::move(where), limits::kConnectDeadline));
+  CHORUS_CO_TRY(auto socket, co_await net::connect(address, limits::kConnectDeadline));
   CHORUS_CO_TRY(auto opened,
                 net::TlsStream::create(std::move(socket), std::move(tls), address.host));
   opened.expires_after(limits::kHandshakeDeadline);
@@ -155,7 +154,7 @@ class TlsAdminLink final : public AdminLink {
 }  // namespace
 
 Result<std::unique_ptr<AdminLink>> connect_admin(const Federation& federation) {
-  CHORUS_TRY(auto address, config::parse_host_port(federation.server));
+  CHORUS_TRY(auto address, parse_address(federation.server));
   const auto folder = federation.folder / "admin";
   net::TlsClientOptions options;
   CHORUS_TRY(options.ca_pem, read_text(folder / "ca.pem", kPemBytesMax));

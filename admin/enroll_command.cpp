@@ -4,8 +4,8 @@
 #include "admin/commands.hpp"
 #include "admin/replies.hpp"
 #include "chorus/v1/admin.pb.h"
+#include "common/base/address.hpp"
 #include "common/base/try.hpp"
-#include "common/config/host_port.hpp"
 #include "common/config/units.hpp"
 #include "common/crypto/digest.hpp"
 #include "common/wire/join_token.hpp"
@@ -21,7 +21,7 @@ Result<void> enroll(Console& console,
                 "a token with a device's name can be used once; leave out --name or --uses");
   }
   const auto server = options.address.empty() ? address_for_devices(federation) : options.address;
-  CHORUS_OK(config::parse_host_port(server));
+  CHORUS_OK(parse_address(server));
   v1::AdminRequest request;
   auto& wanted = *request.mutable_create_token();
   wanted.set_device(options.device);

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "common/base/address.hpp"
 #include "common/base/try.hpp"
-#include "common/config/host_port.hpp"
 #include "common/config/toml_reader.hpp"
 #include "server/config/server_config.hpp"
 
@@ -47,7 +47,7 @@ Result<Federation> find_federation(const Place& place, const fs::path& from) {
   if (root.require("name", "the administrator's name")) root.text("name", federation.name);
   CHORUS_OK(file.finish());
   if (!place.server.empty()) federation.server = place.server;
-  CHORUS_TRY(const auto address, config::parse_host_port(federation.server));
+  CHORUS_TRY(const auto address, parse_address(federation.server));
   if (address.port == 0) {
     return fail(
         errc::invalid_argument,
@@ -60,7 +60,7 @@ Result<Federation> find_federation(const Place& place, const fs::path& from) {
 std::string address_for_devices(const Federation& federation) {
   const auto config = server::load_server_config(federation.folder / "server.toml");
   if (config && config->advertise.port != 0 && !config->advertise.host.empty()) {
-    return config::to_string(config->advertise);
+    return to_string(config->advertise);
   }
   return federation.server;
 }

@@ -7,10 +7,10 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "admin/commands.hpp"
+#include "common/base/address.hpp"
 #include "common/base/files.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
-#include "common/config/host_port.hpp"
 #include "common/crypto/digest.hpp"
 #include "common/crypto/x509.hpp"
 #include "server/config/names.hpp"
@@ -62,7 +62,7 @@ Result<void> check(const InitOptions& options) {
         fmt::format("'{}' is no name for an administrator; expected a-z, 0-9, '-', '.' or '_'",
                     options.admin));
   }
-  CHORUS_OK(config::parse_host_port(config::to_string({options.host, options.port})));
+  CHORUS_OK(parse_address(to_string(Address{options.host, options.port})));
   if (!options.listen.empty() && !is_address(options.listen)) {
     return fail(
         errc::invalid_argument,
@@ -119,7 +119,7 @@ Result<std::string> write_all(const InitOptions& options,
   CHORUS_TRY(const auto fingerprint, write_pki(options, folder));
   auto listen = options.listen;
   if (listen.empty()) listen = is_loopback(options.host) ? "127.0.0.1" : "0.0.0.0";
-  const server::ServerFacts facts{options.name, config::to_string({listen, options.port}), address};
+  const server::ServerFacts facts{options.name, to_string(Address{listen, options.port}), address};
   CHORUS_OK(make_folders(folder / "data", 0700));
   CHORUS_OK(write_durably(folder / "server.toml", std::string_view(server::server_toml(facts))));
   CHORUS_OK(write_durably(folder / "job.toml", std::string_view(server::digits_job_toml())));
@@ -153,7 +153,7 @@ void print_next_steps(Console& console, const InitOptions& options, const std::s
 
 Result<void> init(Console& console, const InitOptions& options) {
   CHORUS_OK(check(options));
-  const auto address = config::to_string({options.host, options.port});
+  const auto address = to_string(Address{options.host, options.port});
   // Made beside its place and then moved there: a failure half-way leaves nothing behind.
   const auto folder = fs::absolute(options.folder).lexically_normal();
   const auto target = folder.has_filename() ? folder : folder.parent_path();

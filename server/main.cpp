@@ -205,7 +205,7 @@ Result<void> serve(const ServerConfig& config, const Arguments& arguments) {
       threads.control.stop();
       co_return;
     }
-    spdlog::info("listening on {}", to_string(net::Address{config.listen.host, listener.port()}));
+    spdlog::info("listening on {}", to_string(Address{config.listen.host, listener.port()}));
     co_await listener.run();
   };
   net::spawn(context.control, live(), "the daemon");

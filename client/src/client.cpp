@@ -39,7 +39,7 @@ std::string_view to_string(State state) noexcept {
 
 class Client::Impl {
  public:
-  Impl(ClientOptions options, StateFolder state, DeviceIdentity identity, net::Address server)
+  Impl(ClientOptions options, StateFolder state, DeviceIdentity identity, Address server)
       : options_(std::move(options)),
         state_(std::move(state)),
         identity_(std::move(identity)),
@@ -73,7 +73,7 @@ class Client::Impl {
   const ClientOptions options_;
   StateFolder state_;
   DeviceIdentity identity_;
-  const net::Address server_;
+  const Address server_;
 
   std::mutex mutex_;
   Driver* driver_ = nullptr;
@@ -115,7 +115,7 @@ Result<std::unique_ptr<Client>> Client::create(ClientOptions options) {
   CHORUS_TRY(auto state, StateFolder::open(options.state));
   CHORUS_TRY(auto identity, state.identity());
   const std::string server = options.server.empty() ? identity.server : options.server;
-  CHORUS_TRY(auto address, net::parse_address(server));
+  CHORUS_TRY(auto address, parse_address(server));
   auto impl = std::make_unique<Impl>(
       std::move(options), std::move(state), std::move(identity), std::move(address));
   return std::unique_ptr<Client>(new Client(std::move(impl)));

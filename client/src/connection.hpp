@@ -43,7 +43,7 @@ struct Body {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   struct Target {
-    net::Address address;
+    Address address;
     std::shared_ptr<const net::TlsContext> context;
   };
 

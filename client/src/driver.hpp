@@ -32,7 +32,7 @@ class Driver final : private ConnectionOwner {
     const ClientOptions* options = nullptr;
     StateFolder* state = nullptr;
     DeviceIdentity identity;
-    net::Address server;
+    Address server;
     Trainer* trainer = nullptr;
   };
 

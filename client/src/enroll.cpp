@@ -24,7 +24,7 @@ namespace {
 
 struct Request {
   wire::JoinToken token;
-  net::Address server;
+  Address server;
   wire::Enroll enroll;
 };
 
@@ -120,7 +120,7 @@ Result<std::string> enroll_now(const EnrollOptions& options) {
   CHORUS_TRY(Request request, [&]() -> Result<Request> {
     Request parsed;
     CHORUS_TRY(parsed.token, wire::parse_join_token(options.token));
-    CHORUS_TRY(parsed.server, net::parse_address(parsed.token.server));
+    CHORUS_TRY(parsed.server, parse_address(parsed.token.server));
     return parsed;
   }());
   if (!options.name.empty() && !wire::valid_name(options.name)) {

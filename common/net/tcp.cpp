@@ -1,7 +1,6 @@
 #include "common/net/tcp.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -71,34 +70,6 @@ asio::awaitable<Result<tcp::socket>> connect_to(tcp::endpoint endpoint) {
 }
 
 }  // namespace
-
-std::string to_string(const Address& address) {
-  const bool brackets = address.host.find(':') != std::string::npos;
-  return (brackets ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
-}
-
-Result<Address> parse_address(std::string_view text) {
-  const auto refuse = [text] {
-    return fail(errc::invalid_argument,
-                "'" + std::string(text) +
-                    "' is no address; expected host:port, e.g. fl.example.org:4433 or "
-                    "[2001:db8::1]:4433");
-  };
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return refuse();
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port_text = text.substr(colon + 1);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find_first_of(":[]") != std::string_view::npos) {
-    return refuse();
-  }
-  std::uint16_t port = 0;
-  const char* const end = port_text.data() + port_text.size();
-  const auto [parsed_to, problem] = std::from_chars(port_text.data(), end, port);
-  if (host.empty() || problem != std::errc() || parsed_to != end) return refuse();
-  return Address{std::string(host), port};
-}
 
 asio::awaitable<Result<tcp::socket>> connect(Address address, Clock::duration deadline) {
   const std::string target = to_string(address);

@@ -10,20 +10,9 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "chorus/result.hpp"
+#include "common/base/address.hpp"
 
 namespace chorus::net {
-
-/// Where a server is.
-struct Address {
-  std::string host;  ///< name or IP address
-  std::uint16_t port = 0;
-};
-
-/// "host:port", or "[host]:port" for an IPv6 address.
-std::string to_string(const Address& address);
-
-/// Reads "host:port" or "[v6]:port". @errors invalid_argument
-Result<Address> parse_address(std::string_view text);
 
 /// Resolves the name and tries each of its addresses in turn until one answers; all of it within
 /// `deadline`. The socket has Nagle's delay off and keep-alive on.

@@ -13,10 +13,10 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kServerFileBytesMax = 1U << 20U;
 
-void read_address(const TomlTable& table, std::string_view key, config::HostPort& into) {
+void read_address(const TomlTable& table, std::string_view key, Address& into) {
   std::string text;
   if (!table.text(key, text)) return;
-  auto address = config::parse_host_port(text);
+  auto address = parse_address(text);
   if (address) {
     into = std::move(address).value();
   } else {

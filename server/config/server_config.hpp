@@ -8,10 +8,10 @@
 #include <string_view>
 
 #include "chorus/result.hpp"
+#include "common/base/address.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/log.hpp"
 #include "common/base/types.hpp"
-#include "common/config/host_port.hpp"
 
 namespace chorus::server {
 
@@ -58,10 +58,10 @@ struct JournalConfig {
 };
 
 struct ServerConfig {
-  std::string federation;                    ///< its name, for people and certificates; required
-  config::HostPort listen{"0.0.0.0", 7440};  ///< port 0: any free one
-  config::HostPort advertise{"", 0};         ///< what devices connect to; empty: as `listen`
-  std::uint32_t threads = 0;                 ///< of network and sums; 0: one per CPU core
+  std::string federation;           ///< its name, for people and certificates; required
+  Address listen{"0.0.0.0", 7440};  ///< port 0: any free one
+  Address advertise{"", 0};         ///< what devices connect to; empty: as `listen`
+  std::uint32_t threads = 0;        ///< of network and sums; 0: one per CPU core
   std::filesystem::path storage = "data";
   TlsFiles tls;
   EnrollmentConfig enrollment;

@@ -101,8 +101,8 @@ TEST_F(Cli, InitMakesAFederationThatFitsTogether) {
   const auto config = server::load_server_config(folder / "server.toml");
   ASSERT_TRUE(config) << config.error().detail;
   EXPECT_EQ(config->federation, "clinics");
-  EXPECT_EQ(config->listen, (config::HostPort{"0.0.0.0", 7440}));
-  EXPECT_EQ(config->advertise, (config::HostPort{"fed.example.org", 7440}));
+  EXPECT_EQ(config->listen, (Address{"0.0.0.0", 7440}));
+  EXPECT_EQ(config->advertise, (Address{"fed.example.org", 7440}));
   const auto text = [](const fs::path& file) { return read_text(file, 1U << 16U).value(); };
   const auto authority =
       CertificateAuthority::load(text(config->tls.ca), text(config->enrollment.ca_key));

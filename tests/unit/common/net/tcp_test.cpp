@@ -14,36 +14,6 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(Address, RoundTrips) {
-  for (const char* text : {"fl.example.org:4433", "127.0.0.1:1", "[::1]:65535", "localhost:0"}) {
-    const auto address = parse_address(text);
-    ASSERT_TRUE(address) << text;
-    EXPECT_EQ(to_string(*address), text);
-  }
-  EXPECT_EQ(parse_address("[::1]:80")->host, "::1");
-}
-
-TEST(Address, RefusesMalformedText) {
-  for (const char* text : {"",
-                           "host",
-                           ":",
-                           ":80",
-                           "host:",
-                           "host:65536",
-                           "host:-1",
-                           "host:8a",
-                           "host: 80",
-                           "::1:80",
-                           "[::1]",
-                           "[::1]80",
-                           "[]:80",
-                           "a:b:80",
-                           "[::1:80",
-                           "host:99999999999"}) {
-    EXPECT_EQ(parse_address(text).error().code, errc::invalid_argument) << text;
-  }
-}
-
 TEST(Listener, BindsAFreePortAndAccepts) {
   Stage stage;
   auto listener = Listener::bind(stage.io.get_executor(), {"127.0.0.1", 0}).value();

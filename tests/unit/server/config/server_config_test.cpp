@@ -22,7 +22,7 @@ TEST(ServerConfig, TheShortestFileGivesTheDefaults) {
   const auto config = parse_server_config(kHead, "server.toml", "/etc/chorus");
   ASSERT_TRUE(config) << config.error().detail;
   EXPECT_EQ(config->federation, "clinics");
-  EXPECT_EQ(config->listen, (config::HostPort{"0.0.0.0", 7440}));
+  EXPECT_EQ(config->listen, (Address{"0.0.0.0", 7440}));
   EXPECT_EQ(config->storage, "/etc/chorus/data");
   EXPECT_EQ(config->tls.key, "/etc/chorus/pki/server.key");
   EXPECT_EQ(config->enrollment.ca_key, "/etc/chorus/pki/ca.key");
@@ -37,7 +37,7 @@ TEST(ServerConfig, TheCommentedFileStatesTheDefaults) {
   ASSERT_TRUE(config) << config.error().detail;
   const auto defaults = parse_server_config(kHead, "server.toml", "/etc/chorus").value();
   EXPECT_EQ(config->federation, "clinics");
-  EXPECT_EQ(config->advertise, (config::HostPort{"fed.example.org", 7440}));
+  EXPECT_EQ(config->advertise, (Address{"fed.example.org", 7440}));
   EXPECT_EQ(config->listen, defaults.listen);
   EXPECT_EQ(config->threads, defaults.threads);
   EXPECT_EQ(config->storage, defaults.storage);
@@ -86,8 +86,8 @@ json = true
                                           "server.toml",
                                           "/etc/chorus");
   ASSERT_TRUE(config) << config.error().detail;
-  EXPECT_EQ(config->listen, (config::HostPort{"::1", 0}));
-  EXPECT_EQ(config->advertise, (config::HostPort{"a.b", 1}));
+  EXPECT_EQ(config->listen, (Address{"::1", 0}));
+  EXPECT_EQ(config->advertise, (Address{"a.b", 1}));
   EXPECT_EQ(config->threads, 4U);
   EXPECT_EQ(config->storage, "/srv/chorus");
   EXPECT_EQ(config->tls, (TlsFiles{"/etc/chorus/c", "/etc/chorus/k", "/ca"}));

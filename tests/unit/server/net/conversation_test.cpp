@@ -294,7 +294,7 @@ TEST(Entrance, OneConnectionMoreThanMayBeIsClosedAtOnce) {
 TEST(Entrance, AHandshakeThatIsNoTlsIsAudited) {
   NetDaemon server;
   server.play([&]() -> Work {
-    net::Address address;
+    Address address;
     address.host = "127.0.0.1";
     address.port = server.listener->port();
     auto socket = co_await net::connect(std::move(address), 10s);

@@ -97,7 +97,7 @@ bool NetDaemon::audited(const std::string& what,
 
 asio::awaitable<std::unique_ptr<Client>> Client::connect(
     NetDaemon& server, std::shared_ptr<const net::TlsContext> tls) {
-  net::Address address;
+  Address address;
   address.host = "127.0.0.1";
   address.port = server.listener->port();
   auto socket = co_await net::connect(std::move(address), 10s);

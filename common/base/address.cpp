@@ -1,9 +1,9 @@
-#include "common/config/host_port.hpp"
+#include "common/base/address.hpp"
 
 #include <algorithm>
 #include <charconv>
 
-namespace chorus::config {
+namespace chorus {
 namespace {
 
 constexpr std::size_t kHostBytesMax = 253;  // RFC 1035
@@ -19,33 +19,34 @@ bool host_letter(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
          c == '-' || c == '_';
 }
-bool address_letter(char c) noexcept {
+bool ip_letter(char c) noexcept {
   return host_letter(c) || c == ':' || c == '%';
 }
 
 }  // namespace
 
-Result<HostPort> parse_host_port(std::string_view text) {
+Result<Address> parse_address(std::string_view text) {
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return malformed(text);
   auto host = text.substr(0, colon);
   const auto number = text.substr(colon + 1);
   const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
+  if (bracketed && host.find(':') == std::string_view::npos) return malformed(text);
   if (host.empty() || host.size() > kHostBytesMax) return malformed(text);
-  if (!std::all_of(host.begin(), host.end(), bracketed ? address_letter : host_letter)) {
+  if (!std::all_of(host.begin(), host.end(), bracketed ? ip_letter : host_letter)) {
     return malformed(text);
   }
   std::uint16_t port = 0;
   const auto* end = number.data() + number.size();
   const auto [rest, error] = std::from_chars(number.data(), end, port);
   if (error != std::errc() || rest != end) return malformed(text);
-  return HostPort{std::string(host), port};
+  return Address{std::string(host), port};
 }
 
-std::string to_string(const HostPort& address) {
+std::string to_string(const Address& address) {
   const bool bracketed = address.host.find(':') != std::string::npos;
   return (bracketed ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
-}  // namespace chorus::config
+}  // namespace chorus
