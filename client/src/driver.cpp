@@ -74,7 +74,6 @@ Result<void> Driver::use_certificate(std::string certificate_pem) {
   options.key_pem = parts_.identity.key_pem;
   CHORUS_TRY(tls_, net::TlsContext::client(options));
   parts_.identity.certificate_pem = std::move(certificate_pem);
-  renewal_requested_ = false;
   return {};
 }
 
@@ -197,7 +196,7 @@ void Driver::perform(const AskEligibility&) {
 }
 
 void Driver::perform(const Connect&) {
-  request_renewal_if_due();
+  tell_certificate();
   ConnectionOwner* const owner = this;
   connection_ = std::make_shared<Connection>(context_.get_executor(), owner);
   connection_->start({parts_.server, tls_});
@@ -306,25 +305,38 @@ void Driver::perform(const Finish& action) {
 
 // ---- the certificate ----
 
-void Driver::request_renewal_if_due() {
-  if (renewal_requested_) return;
-  const auto request = [this]() -> Result<std::optional<std::vector<std::byte>>> {
+// At each connection anew, because the wall clock may have been set meanwhile.
+void Driver::tell_certificate() {
+  const auto read = [this]() -> Result<CertificateInfo> {
     CHORUS_TRY(const auto certificate, Certificate::from_pem(parts_.identity.certificate_pem));
-    CHORUS_TRY(const auto info, certificate.info());
-    const auto left = info.not_after - std::chrono::system_clock::now();
-    if (left >= (info.not_after - info.not_before) / 3)
-      return std::optional<std::vector<std::byte>>();
-    CHORUS_TRY(const auto key, PrivateKey::from_pem(parts_.identity.key_pem));
-    CHORUS_TRY(auto csr, make_csr(key, parts_.identity.name));
-    return std::optional(std::move(csr));
+    return certificate.info();
   };
-  auto csr = request();
+  const auto info = read();
+  if (!info) {
+    spdlog::warn("reading the certificate: {}", info.error().to_string());
+    return;
+  }
+  using std::chrono::duration_cast;
+  const auto left = duration_cast<Duration>(info->not_after - std::chrono::system_clock::now());
+  const auto third = duration_cast<Duration>(info->not_after - info->not_before) / 3;
+  dispatch(CertificateInUse{now() + left - third, now() + left});
+}
+
+void Driver::perform(const MakeRenewalRequest&) {
+  const auto make = [this]() -> Result<std::vector<std::byte>> {
+    CHORUS_TRY(const auto key, PrivateKey::from_pem(parts_.identity.key_pem));
+    return make_csr(key, parts_.identity.name);
+  };
+  auto csr = make();
   if (!csr) {
     spdlog::warn("renewing the certificate: {}", csr.error().to_string());
-  } else if (*csr) {
-    renewal_requested_ = true;
-    dispatch(RenewalDue{std::move(**csr)});
+    return;
   }
+  dispatch(RenewalRequestMade{std::move(*csr)});
+}
+
+void Driver::perform(const RenewalRefused& action) {
+  spdlog::warn("renewing the certificate: {}", action.why.to_string());
 }
 
 // Same key, new certificate: a file replaced as one step, so that a power cut leaves one or the
@@ -344,6 +356,7 @@ void Driver::perform(const StoreCertificate& action) {
     spdlog::warn("renewing the certificate: {}", stored.error().to_string());
   } else {
     spdlog::info("the device's certificate was renewed");
+    tell_certificate();
   }
 }
 

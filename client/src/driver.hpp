@@ -58,7 +58,7 @@ class Driver final : private ConnectionOwner {
 
   Result<void> load_unfinished();
   Result<void> use_certificate(std::string certificate_pem);
-  void request_renewal_if_due();
+  void tell_certificate();
   TimePoint now() const;
   void dispatch(Event event);
   void arm_timer();
@@ -78,7 +78,9 @@ class Driver final : private ConnectionOwner {
   void perform(const SendBody& action);
   void perform(const StopBody& action);
   void perform(const DropUpload& action);
+  void perform(const MakeRenewalRequest& action);
   void perform(const StoreCertificate& action);
+  void perform(const RenewalRefused& action);
   void perform(const Report& action);
   void perform(const Finish& action);
   void forget_connection();
@@ -95,7 +97,6 @@ class Driver final : private ConnectionOwner {
   bool dispatching_ = false;
 
   std::shared_ptr<const net::TlsContext> tls_;
-  bool renewal_requested_ = false;
   std::shared_ptr<Connection> connection_;
   VersionCache cache_;
   ModelStore model_;

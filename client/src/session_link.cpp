@@ -10,6 +10,10 @@
 namespace chorus::client {
 namespace {
 
+// Between one attempt at renewing the certificate and the next.
+constexpr Duration kRenewalPauseMin = std::chrono::minutes(1);
+constexpr Duration kRenewalPauseMax = std::chrono::hours(24);
+
 // What nobody but a person can change: the device stops instead of trying for ever.
 bool is_permanent(errc code) noexcept {
   switch (code) {
@@ -111,7 +115,6 @@ void SessionMachine::receive(const wire::Welcome& welcome) {
   if (welcomed_) ++summary_.reconnects;
   welcomed_ = true;
   heartbeat_ = welcome.heartbeat;
-  if (renewal_) send(*renewal_);
   if (decline_) send(*std::exchange(decline_, std::nullopt));
   if (task_ == Task::none) {
     proceed();
@@ -127,18 +130,45 @@ void SessionMachine::receive(const wire::Goodbye& goodbye) {
 }
 
 void SessionMachine::receive(const wire::Enrolled& enrolled) {
-  if (!renewal_) return;
+  if (!renewal_sent_) return;
+  renewal_sent_ = false;
   renewal_.reset();
   act(StoreCertificate{enrolled});
 }
 
-void SessionMachine::on(const RenewalDue& event) {
+void SessionMachine::on(const CertificateInUse& event) {
+  renew_at_ = event.renew_at;
+  certificate_ends_at_ = event.ends_at;
+  renew_if_due();
+}
+
+void SessionMachine::on(const RenewalRequestMade& event) {
   renewal_ = wire::Renew{event.csr};
-  if (link_ == Link::online) send(*renewal_);
+  renew_if_due();
+}
+
+// Between tasks only: while an update is offered or sent, any other message gives it up.
+void SessionMachine::renew_if_due() {
+  if (link_ != Link::online || !is_between_tasks() || renewal_sent_) return;
+  if (renewal_) {
+    renewal_sent_ = true;
+    send(*renewal_);
+  } else if (renew_at_ && now_ >= *renew_at_) {
+    // If nothing comes of it, the next attempts follow closer as the end comes near.
+    const Duration left = certificate_ends_at_ - now_;
+    renew_at_ = now_ + std::clamp<Duration>(left / 8, kRenewalPauseMin, kRenewalPauseMax);
+    act(MakeRenewalRequest{});
+  }
 }
 
 void SessionMachine::receive(const wire::Error& error) {
   Failure why = fail(error.code, "the server says: " + error.detail);
+  // Requests are answered in their order: this is the word on the renewal, unless it is final.
+  if (std::exchange(renewal_sent_, false)) {
+    renewal_.reset();
+    act(RenewalRefused{why});
+    if (!error.fatal && link_ == Link::online) return;
+  }
   if (is_permanent(error.code)) {
     finish(std::move(why));
     return;
@@ -191,6 +221,7 @@ void SessionMachine::leave(Duration until, const std::string& why) {
 void SessionMachine::go_offline(Duration at_least, std::string why) {
   link_ = Link::offline;
   greeting_until_.reset();
+  renewal_sent_ = false;
   offered_ = false;
   offer_at_.reset();
   ready_at_.reset();
@@ -219,6 +250,7 @@ void SessionMachine::tick_offline() {
 void SessionMachine::tick_online() {
   keep_alive();
   if (link_ != Link::online) return;
+  renew_if_due();
   if (ready_at_ && now_ >= *ready_at_) {
     ready_at_.reset();
     proceed();
@@ -271,6 +303,7 @@ std::optional<TimePoint> SessionMachine::next_wakeup() const {
   if (link_ == Link::online) {
     consider(ready_at_);
     consider(offer_at_);
+    if (is_between_tasks() && !renewal_) consider(renew_at_);
     consider(std::min(last_sent_, std::max(last_received_, last_ping_)) + heartbeat_);
   }
   return first;

@@ -83,6 +83,7 @@ void SessionMachine::proceed() {
     finish(std::nullopt);
     return;
   }
+  renew_if_due();
   task_ = Task::asking;
   act(AskEligibility{});
 }

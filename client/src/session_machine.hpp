@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "client/src/session_actions.hpp"
 #include "client/src/session_events.hpp"
 #include "common/base/rng.hpp"
 
@@ -77,7 +78,8 @@ class SessionMachine {
   void on(const TaskFinished& event);
   void on(const TaskFailed& event);
   void on(const BodyProgress& event);
-  void on(const RenewalDue& event);
+  void on(const CertificateInUse& event);
+  void on(const RenewalRequestMade& event);
   void on(const Tick& event);
   void on(const StopRequested& event);
 
@@ -104,6 +106,7 @@ class SessionMachine {
   void tick_online();
   void finish(std::optional<Failure> why);
   Duration backoff(std::uint32_t attempt);
+  void renew_if_due();
 
   // task
   void proceed();
@@ -118,6 +121,10 @@ class SessionMachine {
   void decline(const TaskRef& task, const Failure& why);
   void drop_task();
   bool is_current(const TaskRef& task) const;
+  bool is_between_tasks() const {
+    return task_ == Task::none || task_ == Task::asking || task_ == Task::ready ||
+           task_ == Task::sleeping;
+  }
   bool is_loading() const { return task_ == Task::looking_up || task_ == Task::verifying; }
   bool has_upload() const { return task_ == Task::offering || task_ == Task::uploading; }
   bool runs_trainer() const { return task_ == Task::working || task_ == Task::cancelling; }
@@ -148,7 +155,10 @@ class SessionMachine {
   TimePoint last_ping_{};
   std::uint64_t pings_ = 0;
   bool welcomed_ = false;
-  std::optional<wire::Renew> renewal_;
+  std::optional<TimePoint> renew_at_;  ///< the certificate
+  TimePoint certificate_ends_at_{};
+  std::optional<wire::Renew> renewal_;  ///< to be sent, or sent and not answered
+  bool renewal_sent_ = false;           ///< on this connection
 
   Task task_ = Task::none;
   std::optional<wire::Work> work_;

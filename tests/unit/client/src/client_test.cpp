@@ -635,6 +635,15 @@ TEST_F(ClientTest, RefusesAServerOfAnotherFederation) {
   EXPECT_EQ(summary.error().code, errc::unauthenticated) << summary.error().detail;
 }
 
+awaitable<void> renewed(Peer& peer, wire::Renew renew, const test::FakeFederation& federation) {
+  const auto& authority = federation.authority();
+  const auto validity = valid_for(std::chrono::hours(20));
+  const auto certificate = authority.sign_device(renew.csr, ClientId{"device-1"}, validity).value();
+  wire::Message enrolled(wire::Enrolled{
+      certificate.to_der().value(), authority.certificate().to_der().value(), "device-1"});
+  co_await peer.send(std::move(enrolled));
+}
+
 TEST_F(ClientTest, RenewsItsCertificateInTime) {
   using std::chrono::hours;
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -643,15 +652,7 @@ TEST_F(ClientTest, RenewsItsCertificateInTime) {
         co_await peer.greet();
         const auto renew = co_await peer.expect<wire::Renew>();
         co_await peer.expect<wire::Ready>();
-        const auto certificate =
-            federation_.authority()
-                .sign_device(renew.csr, ClientId{"device-1"}, valid_for(hours(20)))
-                .value();
-        wire::Message enrolled(
-            wire::Enrolled{certificate.to_der().value(),
-                           federation_.authority().certificate().to_der().value(),
-                           "device-1"});
-        co_await peer.send(std::move(enrolled));
+        co_await renewed(peer, renew, federation_);
         wire::Message error(wire::Error{errc::revoked, "enough", Duration(0), true});
         co_await peer.send(std::move(error));
         co_await until_gone(peer);
@@ -665,6 +666,34 @@ TEST_F(ClientTest, RenewsItsCertificateInTime) {
   EXPECT_NE(before, after);
   const auto info = Certificate::from_pem(after).value().info().value();
   EXPECT_GT(info.not_after, now + hours(10));
+}
+
+TEST_F(ClientTest, RenewsItsCertificateWhileItStaysConnected) {
+  using std::chrono::seconds;
+  const auto now = std::chrono::floor<seconds>(std::chrono::system_clock::now());
+  server_ = std::make_unique<test::FakeServer>(
+      federation_, std::vector<Script>{[&](Peer& peer) -> awaitable<void> {
+        co_await peer.greet_ready();  // not due yet
+        const auto renew = co_await peer.expect<wire::Renew>();
+        co_await give_work(peer, version_);  // and tasks go on
+        co_await peer.serve(version_.file, 1U << 20U);
+        co_await renewed(peer, renew, federation_);
+        const auto offer = co_await take_offer(peer, 0);
+        std::vector<std::byte> body(offer.bytes);
+        co_await peer.take(body, 0, body.size());
+        co_await accept(peer, offer.task);
+        co_await until_gone(peer);
+      }});
+  // The certificate begins with its authority, five minutes ago; a third of its life is left in
+  // about three seconds.
+  federation_.give_identity(state_, server_->address(), {now, seconds(155)});
+  const auto before = read_text(state_ / "certificate.pem", 1U << 16U).value();
+  AddConstant trainer;
+  const auto summary = make_client()->run(trainer);
+  ASSERT_TRUE(summary) << summary.error().to_string();
+  EXPECT_EQ(summary->accepted, 1U);
+  EXPECT_EQ(summary->reconnects, 0U);
+  EXPECT_NE(before, read_text(state_ / "certificate.pem", 1U << 16U).value());
 }
 
 // ---- options ----

@@ -34,7 +34,9 @@ inline void PrintTo(const Action& action, std::ostream* out) {
                                            "SendBody",
                                            "StopBody",
                                            "DropUpload",
+                                           "MakeRenewalRequest",
                                            "StoreCertificate",
+                                           "RenewalRefused",
                                            "Report",
                                            "Finish"};
   *out << kNames[action.index()];

@@ -406,30 +406,106 @@ TEST(SessionLink, EventsOfAClosedConnectionAreIgnored) {
 
 // ---- renewal ----
 
-TEST(SessionLink, RenewsItsCertificate) {
+const std::vector<std::byte> kCsr(8, std::byte{1});
+
+/// Not due for an hour, good for three.
+CertificateInUse in_use(const Harness& h) {
+  return {h.now + std::chrono::hours(1), h.now + std::chrono::hours(3)};
+}
+
+TEST(SessionLink, RenewsItsCertificateWhenItConnects) {
   Harness h;
-  const std::vector<std::byte> csr(8, std::byte{1});
-  EXPECT_THAT(h.step(RenewalDue{csr}), IsEmpty());
   h.step(Started{});
   h.step(EligibilityKnown{true});
+  EXPECT_THAT(h.step(CertificateInUse{h.now, h.now + Duration(1'000)}), IsEmpty());
   h.step(Connected{});
-  EXPECT_THAT(h.receive(Harness::welcome()),
-              ElementsAre(Harness::sent(wire::Renew{csr}), AskEligibility{}));
-  const wire::Enrolled enrolled{csr, csr, "device-1"};
+  EXPECT_THAT(h.receive(Harness::welcome()), ElementsAre(MakeRenewalRequest{}, AskEligibility{}));
+  EXPECT_THAT(h.step(RenewalRequestMade{kCsr}), ElementsAre(Harness::sent(wire::Renew{kCsr})));
+  const wire::Enrolled enrolled{kCsr, kCsr, "device-1"};
   EXPECT_THAT(h.receive(enrolled), ElementsAre(StoreCertificate{enrolled}));
-  EXPECT_THAT(h.receive(enrolled), IsEmpty());
+  EXPECT_THAT(h.receive(enrolled), IsEmpty());  // nobody asked
+}
+
+TEST(SessionLink, RenewsItsCertificateWhileItStaysConnected) {
+  Harness h;
+  h.be_ready();
+  const CertificateInUse first = in_use(h);
+  EXPECT_THAT(h.step(first), IsEmpty());
+  Actions actions;
+  while (h.now < first.renew_at) {  // pings and pongs, for an hour
+    EXPECT_THAT(h.receive(wire::Pong{1}), IsEmpty());
+    actions = h.wake();
+    ASSERT_LE(h.now, first.renew_at) << "it is woken at that instant";
+    ASSERT_EQ(h.machine.link(), Link::online);
+  }
+  EXPECT_EQ(actions.back(), Action(MakeRenewalRequest{}));
+  EXPECT_THAT(h.step(RenewalRequestMade{kCsr}), ElementsAre(Harness::sent(wire::Renew{kCsr})));
+  const wire::Enrolled enrolled{kCsr, kCsr, "device-1"};
+  EXPECT_THAT(h.receive(enrolled), ElementsAre(StoreCertificate{enrolled}));
+  EXPECT_THAT(h.step(in_use(h)), IsEmpty());
+  EXPECT_THAT(h.receive(test::some_work()), ElementsAre(LookUpModel{}));
+}
+
+TEST(SessionLink, RenewsBetweenTasksOnly) {
+  using Prepare = void (Harness::*)();
+  for (const Prepare prepare : {&Harness::be_working, &Harness::be_offering}) {
+    for (const bool made_before : {false, true}) {
+      Harness h;
+      (h.*prepare)();
+      EXPECT_THAT(h.step(CertificateInUse{h.now, h.now + std::chrono::hours(1)}), IsEmpty());
+      if (made_before) {
+        EXPECT_THAT(h.step(RenewalRequestMade{kCsr}), IsEmpty());
+      }
+      EXPECT_EQ(sent_message<wire::Renew>(h.tick_after(Duration(20'000))), nullptr);
+      if (h.machine.task() == Task::working) h.step(TaskFinished{test::some_offer()});
+      h.receive(wire::Take{test::some_task(), 0});
+      ASSERT_EQ(h.machine.task(), Task::uploading);
+      EXPECT_EQ(sent_message<wire::Renew>(h.tick_after(Duration(20'000))), nullptr);
+      const Action next =
+          made_before ? Action(Harness::sent(wire::Renew{kCsr})) : Action(MakeRenewalRequest{});
+      EXPECT_THAT(h.receive(wire::Accepted{test::some_task(), wire::Durability::full}),
+                  ElementsAre(StopBody{}, DropUpload{}, next, AskEligibility{}));
+    }
+  }
 }
 
 TEST(SessionLink, AsksForRenewalAgainOnTheNextConnection) {
   Harness h;
   h.be_ready();
-  const std::vector<std::byte> csr(8, std::byte{1});
-  EXPECT_THAT(h.step(RenewalDue{csr}), ElementsAre(Harness::sent(wire::Renew{csr})));
+  EXPECT_THAT(h.step(RenewalRequestMade{kCsr}), ElementsAre(Harness::sent(wire::Renew{kCsr})));
   h.lose_connection();
   h.wake();
   h.step(EligibilityKnown{true});
   h.step(Connected{});
   EXPECT_NE(sent_message<wire::Renew>(h.receive(Harness::welcome())), nullptr);
+}
+
+TEST(SessionLink, ARefusedRenewalIsTriedAgainLaterAndHoldsNothingUp) {
+  for (const bool fatal : {false, true}) {
+    Harness h;
+    h.be_ready();
+    const TimePoint end = h.now + std::chrono::hours(8);
+    EXPECT_THAT(h.step(CertificateInUse{h.now, end}), ElementsAre(MakeRenewalRequest{}));
+    const TimePoint again = h.now + std::chrono::hours(1);
+    EXPECT_THAT(h.step(RenewalRequestMade{kCsr}), ElementsAre(Harness::sent(wire::Renew{kCsr})));
+    const auto told = h.receive(wire::Error{errc::wrong_state, "off", Duration(0), fatal});
+    const Action refused = RenewalRefused{fail(errc::wrong_state, "the server says: off")};
+    if (fatal) {
+      EXPECT_THAT(told, ElementsAre(refused, Disconnect{}));
+      h.wake();
+      h.reconnect();  // without asking again
+      EXPECT_THAT(h.step(EligibilityKnown{true}), ElementsAre(Harness::sent(wire::Ready{})));
+    } else {
+      EXPECT_THAT(told, ElementsAre(refused));
+    }
+    EXPECT_EQ(h.machine.task(), Task::ready);
+    Actions actions;
+    while (h.now < again) {
+      h.receive(wire::Pong{1});
+      actions = h.wake();
+    }
+    EXPECT_EQ(actions.back(), Action(MakeRenewalRequest{}));
+  }
 }
 
 // ---- all of it, at random ----
@@ -443,7 +519,7 @@ TEST(SessionLink, SurvivesRandomHistoriesAndAlwaysGoesOn) {
     Rng rng(seed);
     h.step(Started{});
     for (int i = 0; i < 400 && h.machine.link() != Link::closed; ++i) {
-      switch (rng.below(12)) {
+      switch (rng.below(14)) {
         case 0:
           h.step(EligibilityKnown{rng.below(8) != 0});
           break;
@@ -476,6 +552,12 @@ TEST(SessionLink, SurvivesRandomHistoriesAndAlwaysGoesOn) {
           break;
         case 10:
           h.receive(wire::Take{test::some_task(), 0});
+          break;
+        case 11:
+          h.step(CertificateInUse{h.now, h.now + Duration(1'000'000)});
+          break;
+        case 12:
+          h.step(RenewalRequestMade{kCsr});
           break;
         default:
           if (h.machine.next_wakeup()) h.wake();
