@@ -184,7 +184,6 @@ ExitCode exit_code_of(errc code) noexcept {
     case errc::unauthenticated:
     case errc::certificate_expired:
     case errc::revoked:
-    case errc::permission_denied:
     case errc::token_invalid:
       return ExitCode::not_authorised;
     default:

@@ -21,7 +21,6 @@ bool is_permanent(errc code) noexcept {
     case errc::unauthenticated:
     case errc::certificate_expired:
     case errc::revoked:
-    case errc::permission_denied:
       return true;
     default:
       return false;

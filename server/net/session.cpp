@@ -178,8 +178,13 @@ Session::Async<Session::Next> Session::handle_device(wire::Message message) {
     co_return Next{};
   }
   if (auto* fetch = std::get_if<wire::Fetch>(&message)) {
-    CHORUS_CO_TRY(auto version, co_await version_for(*fetch));
-    CHORUS_CO_OK(co_await send_version(*fetch, std::move(version)));
+    auto version = co_await version_for(*fetch);
+    if (!version && version.error().code == errc::task_closed) {
+      CHORUS_CO_OK(co_await refuse_request(std::move(version).error()));
+      co_return Next{};
+    }
+    if (!version) co_return std::move(version).error();
+    CHORUS_CO_OK(co_await send_version(*fetch, std::move(*version)));
     co_return Next{};
   }
   if (auto* offer = std::get_if<wire::Offer>(&message)) {
@@ -191,9 +196,15 @@ Session::Async<Session::Next> Session::handle_device(wire::Message message) {
     co_return Next{};
   }
   if (auto* renew = std::get_if<wire::Renew>(&message)) {
-    CHORUS_CO_TRY(auto enrolled,
-                  co_await services_.enrollment->renew(std::move(*renew), key_.client));
-    wire::Message reply(std::move(enrolled));
+    auto enrolled = co_await services_.enrollment->renew(std::move(*renew), key_.client);
+    if (!enrolled && enrolled.error().code != errc::revoked) {
+      // Its certificate is still good: no reason to send it away.
+      services_.context->audit->add(who(), "renewal_refused", enrolled.error().to_string());
+      CHORUS_CO_OK(co_await refuse_request(std::move(enrolled).error()));
+      co_return Next{};
+    }
+    if (!enrolled) co_return std::move(enrolled).error();
+    wire::Message reply(std::move(*enrolled));
     CHORUS_CO_OK(co_await frames_.write(std::move(reply)));
     co_return Next{};
   }
@@ -223,16 +234,13 @@ Session::Async<void> Session::handle_admin(wire::Message message) {
     co_return unexpected(wire::kind_of(message), "here in an administrator's conversation");
   }
   auto reply = co_await services_.admin->handle(peer_, std::move(request->bytes));
-  wire::Message answer;
-  if (reply) {
-    answer = wire::AdminReply{std::move(*reply)};
-  } else {
-    wire::Error error;
-    error.code = reply.error().code;
-    error.detail = reply.error().detail;
-    error.fatal = false;
-    answer = std::move(error);
-  }
+  if (!reply) co_return co_await refuse_request(std::move(reply).error());
+  wire::Message answer(wire::AdminReply{std::move(*reply)});
+  co_return co_await frames_.write(std::move(answer));
+}
+
+Session::Async<void> Session::refuse_request(Failure why) {
+  wire::Message answer(wire::Error{why.code, std::move(why.detail), Duration{}, false});
   co_return co_await frames_.write(std::move(answer));
 }
 

@@ -61,6 +61,8 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
   Async<bool> answer_common(const wire::Message& message);
   Async<Next> handle_device(wire::Message message);
   Async<void> handle_admin(wire::Message message);
+  /// What `request` may not have; the conversation goes on.
+  Async<void> refuse_request(Failure why);
   Async<void> send_version(wire::Fetch fetch, std::shared_ptr<const VersionReader> version);
   Async<std::shared_ptr<const VersionReader>> version_for(const wire::Fetch& fetch);
   /// Offers, and what follows from them; a message of the peer that ended an upload comes back.

@@ -104,8 +104,9 @@ Session::Async<std::shared_ptr<const VersionReader>> Session::version_for(
     co_return assignment_->model;
   }
   if (!peer_.is_admin()) {
-    co_return fail(errc::permission_denied,
-                   "a device may fetch the version of its present task only");
+    co_return fail(errc::task_closed,
+                   "the task that needed this version is over; a device may fetch the version of "
+                   "its present task only");
   }
   auto open = [this, &fetch] { return services_.context->versions->open_version(fetch.sha256); };
   co_return co_await net::run_on(services_.context->store, std::move(open));

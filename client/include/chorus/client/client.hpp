@@ -98,8 +98,8 @@ class CHORUS_EXPORT Client {
   /// Blocks; callbacks come from this thread, the trainer is called from another. One run() at a
   /// time, but it may be called again after it has ended. Memory: two models of the task's size
   /// (the received and the trained one), beside what the trainer takes.
-  /// @errors revoked, certificate_expired, permission_denied, unsupported_version: the server says
-  ///         so; unauthenticated: it says so, or is not the federation's (unless the right server
+  /// @errors revoked, certificate_expired, unsupported_version: the server says so;
+  ///         unauthenticated: it says so, or is not the federation's (unless the right server
   ///         has answered during this run: then it is waited for); malformed_file, io_failed: the
   ///         state folder; wrong_state: run() is running
   Result<RunSummary> run(Trainer& trainer);

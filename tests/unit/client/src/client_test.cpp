@@ -635,6 +635,29 @@ TEST_F(ClientTest, RefusesAServerOfAnotherFederation) {
   EXPECT_EQ(summary.error().code, errc::unauthenticated) << summary.error().detail;
 }
 
+TEST_F(ClientTest, GoesOnWhenItsVersionIsNotToBeHadAnyMore) {
+  serve({[&](Peer& peer) -> awaitable<void> {
+    co_await peer.greet_ready();
+    co_await give_work(peer, version_);
+    co_await peer.expect<wire::Fetch>();
+    wire::Message error(wire::Error{errc::task_closed, "the task is over", Duration(0), false});
+    co_await peer.send(std::move(error));
+    co_await peer.expect<wire::Ready>();
+    co_await give_work(peer, version_);
+    co_await peer.serve(version_.file, 1U << 20U);
+    const auto offer = co_await take_offer(peer, 0);
+    std::vector<std::byte> body(offer.bytes);
+    co_await peer.take(body, 0, body.size());
+    co_await accept(peer, offer.task);
+    co_await until_gone(peer);
+  }});
+  AddConstant trainer;
+  const auto summary = make_client()->run(trainer);
+  ASSERT_TRUE(summary) << summary.error().to_string();
+  EXPECT_EQ(summary->accepted, 1U);
+  EXPECT_EQ(summary->reconnects, 0U);
+}
+
 awaitable<void> renewed(Peer& peer, wire::Renew renew, const test::FakeFederation& federation) {
   const auto& authority = federation.authority();
   const auto validity = valid_for(std::chrono::hours(20));

@@ -302,7 +302,6 @@ TEST(SessionLink, PermanentErrorsEndTheRun) {
   for (const errc code : {errc::unauthenticated,
                           errc::certificate_expired,
                           errc::revoked,
-                          errc::permission_denied,
                           errc::unsupported_version}) {
     Harness h;
     h.be_ready();
@@ -317,6 +316,26 @@ TEST(SessionLink, PermanentErrorsEndTheRun) {
     c.step(Connected{});
     const auto lost = c.lose_connection(code);
     EXPECT_EQ(std::get<Finish>(lost.back()).why->code, code);
+  }
+}
+
+TEST(SessionLink, AVersionThatIsNotToBeHadAnyMoreEndsItsTaskOnly) {
+  for (const errc code : {errc::task_closed, errc::permission_denied}) {
+    Harness h;
+    h.be_fetching();
+    EXPECT_THAT(h.receive(wire::Error{code, "over", Duration(0), false}), IsEmpty());
+    EXPECT_EQ(h.machine.link(), Link::online);
+    EXPECT_EQ(h.machine.task(), Task::sleeping);
+    EXPECT_LE(h.until_wakeup(), Duration(limits::kReconnectFirst));
+    h.wake();
+    EXPECT_THAT(h.step(EligibilityKnown{true}), ElementsAre(Harness::sent(wire::Ready{})));
+    EXPECT_THAT(h.receive(test::some_work()), ElementsAre(LookUpModel{}));
+
+    Harness closed;
+    closed.be_fetching();
+    EXPECT_THAT(closed.receive(wire::Error{code, "over", Duration(0), true}),
+                ElementsAre(Disconnect{}));
+    EXPECT_THAT(closed.wake(), ElementsAre(AskEligibility{}));  // on its way back
   }
 }
 

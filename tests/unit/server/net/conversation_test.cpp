@@ -200,6 +200,25 @@ TEST_F(Conversation, ADeviceEnrolsAndIsADevice) {
   });
 }
 
+TEST(Renewal, IsRefusedWithoutSendingTheDeviceAway) {
+  NetOptions options;
+  options.enrollment = false;
+  NetDaemon server(options);
+  server.daemon.submit(one_device_job());
+  server.play([&]() -> Work {
+    auto client = co_await Client::device(server, "gate-1");
+    wire::Renew renew;
+    renew.csr = make_csr(PrivateKey::generate().value(), "x").value();
+    wire::Message message(std::move(renew));
+    co_await client->say(std::move(message));
+    const auto error = co_await client->hear_a<wire::Error>();
+    EXPECT_EQ(to_string(error.code), "wrong_state");
+    EXPECT_FALSE(error.fatal);
+    co_await client->get_work();
+  });
+  EXPECT_TRUE(server.audited("renewal_refused", "gate-1", "enrolment is off"));
+}
+
 // ---- who is let in ----
 
 TEST(Entrance, ARevokedDeviceIsToldSo) {
