@@ -19,6 +19,21 @@ namespace asio = boost::asio;
 using Clock = TlsStream::Clock;
 using Stage = wire::FrameReader::Stage;
 
+namespace {
+
+constexpr Duration kFrameDeadline = limits::kChunkDeadline;
+
+/// A missed deadline says what was waited for, and how long; other failures pass.
+Failure in_time(const Failure& why, const char* missed, Duration deadline) {
+  if (why.code != errc::timed_out) return why;
+  const auto ms = deadline.count();
+  return fail(
+      errc::timed_out,
+      missed + (ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms"));
+}
+
+}  // namespace
+
 /// A coroutine that waits for its turn to write. The timer never fires: it is only cancelled.
 struct FrameStream::Waiter {
   explicit Waiter(const asio::any_io_executor& executor)
@@ -109,11 +124,17 @@ asio::awaitable<Result<Incoming>> FrameStream::read(Duration deadline, BodyPlace
 asio::awaitable<Result<void>> FrameStream::fill(Duration deadline, BodyPlace place) {
   stream_->read_expires_at(Clock::now() + deadline);
   auto header = reader_.want();
-  CHORUS_CO_TRY(const std::size_t first, co_await stream_->read_some(header));
+  const auto first = co_await stream_->read_some(header);
+  if (!first) co_return in_time(first.error(), "no message came within ", deadline);
   stream_->read_expires_at(Clock::now() + limits::kChunkDeadline);
-  auto want = header.subspan(first);
+  auto want = header.subspan(*first);
   for (;;) {
-    if (!want.empty()) CHORUS_CO_OK(co_await stream_->read_exactly(want));
+    if (!want.empty()) {
+      if (auto rest = co_await stream_->read_exactly(want); !rest) {
+        co_return in_time(
+            rest.error(), "a message that had begun was not complete within ", kFrameDeadline);
+      }
+    }
     CHORUS_CO_TRY(const Stage stage, reader_.filled());
     if (stage == Stage::complete) break;
     if (stage == Stage::body) {

@@ -227,7 +227,11 @@ void TlsStream::Connection::expire(Direction direction) {
   const char* detail = "the peer did not take what it was sent within the deadline";
   if (direction == reading) detail = "the peer did not send what was due within the deadline";
   if (!engine->handshaken()) detail = "the TLS handshake was not finished within its deadline";
-  close(fail(errc::timed_out, detail));
+  if (direction == writing || !engine->handshaken()) return close(fail(errc::timed_out, detail));
+  // Only listening is over: the peer can still be told so.
+  if (!sides[reading].failure) sides[reading].failure = fail(errc::timed_out, detail);
+  error_code ignored;
+  socket.cancel(ignored);  // whoever waits looks for itself
 }
 
 // ---- waiting ----

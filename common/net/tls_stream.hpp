@@ -28,8 +28,9 @@ namespace chorus::net {
 ///
 /// Deadlines work like those of beast::tcp_stream: they are points in time, not moved by progress,
 /// so that a peer who sends a byte a second does not live for ever. Set one before each frame. An
-/// operation that meets its deadline ends with errc::timed_out and the stream is closed, because
-/// the peer's view of it is then unknown.
+/// operation that meets its deadline ends with errc::timed_out. A read ends reading for good: the
+/// peer may still be told why, before the stream is closed by its owner. A write or a handshake
+/// closes the stream, because the peer's view of it is then unknown.
 ///
 /// Cancelling (cancel(), or Asio's cancellation by way of with_deadline or ||) ends the operations
 /// in flight with errc::cancelled. A cancelled read_some has lost nothing and may be repeated;

@@ -27,6 +27,12 @@ Failure unexpected(wire::FrameKind kind, const std::string& where) {
               "a '" + std::string(wire::name_of(kind)) + "' message does not belong " + where);
 }
 
+/// Names what a missed deadline was for.
+Failure awaiting(const char* what, Failure why) {
+  if (why.code != errc::timed_out) return why;
+  return std::move(why).during(std::string("waiting for ") + what);
+}
+
 /// Ends of a connection that are nobody's fault and nothing to audit.
 bool ordinary(errc code) {
   return code == errc::connection_failed || code == errc::cancelled ||
@@ -92,14 +98,15 @@ asio::awaitable<void> Session::report_end(const Failure& why) {
     spdlog::info("session of {}: {}", who(), why.to_string());
   }
   if (why.code == errc::connection_failed || why.code == errc::cancelled) co_return;
-  wire::Error error;
-  error.code = why.code;
-  error.detail = why.detail;
-  error.fatal = true;
+  closing_ = true;  // nothing else is sent
+  wire::Message message(wire::Error{why.code, why.detail, Duration{}, true});
   frames_.tls().expires_after(limits::kHelloDeadline);
-  wire::Message message(std::move(error));
-  (void)co_await frames_.write(std::move(message));
-  (void)co_await frames_.tls().shutdown();
+  // A peer that was silent may not be reading either.
+  const bool silent = why.code == errc::timed_out;
+  auto writing = frames_.write(std::move(message));
+  const auto written = co_await net::with_deadline(
+      std::move(writing), silent ? limits::kRefusalLinger : limits::kHelloDeadline);
+  if (written) (void)co_await frames_.tls().shutdown();
 }
 
 Session::Async<void> Session::serve() {
@@ -112,10 +119,11 @@ Session::Async<void> Session::serve() {
 Session::Async<wire::Hello> Session::greet() {
   CHORUS_CO_TRY(peer_, services_.access->admit(frames_.tls().peer_certificate()));
   key_.client = ClientId{peer_.name};
-  CHORUS_CO_TRY(auto first, co_await frames_.read(limits::kHelloDeadline, kNoBody));
-  auto* hello = std::get_if<wire::Hello>(&first.message);
+  auto first = co_await frames_.read(limits::kHelloDeadline, kNoBody);
+  if (!first) co_return awaiting("hello", std::move(first).error());
+  auto* hello = std::get_if<wire::Hello>(&first->message);
   if (hello == nullptr) {
-    co_return unexpected(wire::kind_of(first.message), "first; a connection begins with hello");
+    co_return unexpected(wire::kind_of(first->message), "first; a connection begins with hello");
   }
   if (hello->protocol_min > wire::kProtocolMax || hello->protocol_max < wire::kProtocolMin) {
     co_return fail(errc::unsupported_version,
@@ -160,8 +168,9 @@ Session::Async<void> Session::serve_device(wire::Hello hello) {
   for (;;) {
     CHORUS_CO_OK(still_open());
     if (!next) {
-      CHORUS_CO_TRY(auto incoming, co_await frames_.read(services_.idle_deadline, kNoBody));
-      next = std::move(incoming.message);
+      auto incoming = co_await frames_.read(services_.idle_deadline, kNoBody);
+      if (!incoming) co_return awaiting("the device's next message", std::move(incoming).error());
+      next = std::move(incoming->message);
     }
     if (std::holds_alternative<wire::Goodbye>(*next)) co_return Result<void>();
     wire::Message message = std::move(*next);
@@ -188,7 +197,9 @@ Session::Async<Session::Next> Session::handle_device(wire::Message message) {
     co_return Next{};
   }
   if (auto* offer = std::get_if<wire::Offer>(&message)) {
-    co_return co_await handle_offer(std::move(*offer));
+    auto after = co_await handle_offer(std::move(*offer));
+    if (!after) co_return awaiting("the rest of an update", std::move(after).error());
+    co_return after;
   }
   if (auto* decline = std::get_if<wire::Decline>(&message)) {
     auto tell = [this, decline] { services_.board->declined(key_, *decline); };
@@ -216,9 +227,10 @@ Session::Async<Session::Next> Session::handle_device(wire::Message message) {
 Session::Async<void> Session::serve_admin() {
   for (;;) {
     CHORUS_CO_OK(still_open());
-    CHORUS_CO_TRY(auto incoming, co_await frames_.read(services_.idle_deadline, kNoBody));
-    if (std::holds_alternative<wire::Goodbye>(incoming.message)) co_return Result<void>();
-    CHORUS_CO_OK(co_await handle_admin(std::move(incoming.message)));
+    auto incoming = co_await frames_.read(services_.idle_deadline, kNoBody);
+    if (!incoming) co_return awaiting("the next request", std::move(incoming).error());
+    if (std::holds_alternative<wire::Goodbye>(incoming->message)) co_return Result<void>();
+    CHORUS_CO_OK(co_await handle_admin(std::move(incoming->message)));
   }
 }
 
@@ -245,8 +257,9 @@ Session::Async<void> Session::refuse_request(Failure why) {
 }
 
 Session::Async<void> Session::serve_enrollment() {
-  CHORUS_CO_TRY(auto incoming, co_await frames_.read(limits::kHelloDeadline, kNoBody));
-  auto* request = std::get_if<wire::Enroll>(&incoming.message);
+  auto incoming = co_await frames_.read(limits::kHelloDeadline, kNoBody);
+  if (!incoming) co_return awaiting("a request to enrol", std::move(incoming).error());
+  auto* request = std::get_if<wire::Enroll>(&incoming->message);
   if (request == nullptr) {
     co_return fail(errc::unauthenticated,
                    "a connection without certificate may only enrol: use a join token, see "

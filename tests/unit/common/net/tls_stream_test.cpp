@@ -167,9 +167,45 @@ TEST(TlsStream, SilentPeerMeetsTheReadDeadline) {
     pair.server.expires_after(30ms);
     const auto late = co_await pair.server.read_some(buffer);
     EXPECT_EQ(late.error().code, errc::timed_out);
+    // Reading is over, whatever comes; the peer can still be told so.
+    EXPECT_TRUE(co_await pair.client.write_all(buffer));
+    pair.server.expires_after(10s);
+    EXPECT_EQ((co_await pair.server.read_some(buffer)).error().code, errc::timed_out);
+    EXPECT_TRUE(co_await pair.server.write_all(buffer));
+    EXPECT_TRUE(co_await pair.client.read_exactly(buffer));
+  }});
+}
+
+TEST(TlsStream, AReadDeadlineLeavesAWriteInFlightAlone) {
+  Stage stage;
+  Pair pair = ready_pair(stage);
+  const auto data = pattern(64U << 20U);
+  std::vector<std::byte> copy(data.size());
+  std::array<std::byte, 4> buffer{};
+  bool late = false;
+  stage.play({[&]() -> Work { EXPECT_TRUE(co_await pair.server.write_all(data)); },
+              [&]() -> Work {
+                pair.server.read_expires_at(Clock::now() + 20ms);
+                const auto read = co_await pair.server.read_some(buffer);
+                EXPECT_EQ(read.error().code, errc::timed_out);
+                late = true;
+              },
+              [&]() -> Work {
+                while (!late) EXPECT_TRUE(co_await sleep_for(1ms));
+                EXPECT_TRUE(co_await pair.client.read_exactly(copy));
+              }});
+  EXPECT_EQ(copy, data);
+}
+
+TEST(TlsStream, AWriteThatMeetsItsDeadlineBreaksTheConnection) {
+  Stage stage;
+  Pair pair = ready_pair(stage);
+  std::array<std::byte, 4> buffer{};
+  stage.play({[&]() -> Work {
+    pair.server.write_expires_at(Clock::now() - 1ms);
+    EXPECT_EQ((co_await pair.server.write_all(buffer)).error().code, errc::timed_out);
     EXPECT_FALSE(pair.server.is_open());
     EXPECT_EQ((co_await pair.server.read_some(buffer)).error().code, errc::timed_out);
-    EXPECT_EQ((co_await pair.server.write_all(buffer)).error().code, errc::timed_out);
     // The peer sees a broken connection, not an orderly end.
     const auto seen = co_await pair.client.read_some(buffer);
     EXPECT_EQ(seen.error().code, errc::connection_failed);
