@@ -18,7 +18,8 @@ class AuditLog {
  public:
   AuditLog(boost::asio::any_io_executor store, Ledger& ledger, std::function<TimePoint()> now);
 
-  /// Any thread. `what` is one of the words docs/operations.md lists. When more entries wait than
+  /// Any thread. `what` is one of the words docs/operations.md lists; it is logged, too, as a
+  /// warning unless it is what administrators are there to do. When more entries wait than
   /// limits::kAuditPendingMax the surplus is counted and the count recorded instead.
   void add(std::string who, std::string what, std::string detail);
 

@@ -2,6 +2,9 @@
 #include <fcntl.h>
 #include <fstream>
 #include <latch>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+#include <sstream>
 #include <unistd.h>
 
 #include <boost/asio/post.hpp>
@@ -420,6 +423,26 @@ TEST(MemoryBudget, ARoundThatDoesNotFitSaysSoAndResumesWhenThereIsRoom) {
 }
 
 // ---- audit ----
+
+TEST(AuditLog, WhatAdministratorsDoIsNoWarning) {
+  Folder folder;
+  Daemon daemon(folder.path());
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_st>(log);
+  const auto logger = std::make_shared<spdlog::logger>("audit", sink);
+  logger->set_pattern("%l %v");
+  spdlog::set_default_logger(logger);
+  daemon.audit_log->add("ann", "job_submitted", "digits");
+  daemon.audit_log->add("gate-7", "session_refused", "revoked");
+  daemon.audit_log->add("chorusd", "job_degraded", "disk_full");
+  spdlog::set_default_logger(before);
+  EXPECT_EQ(log.str(),
+            "info job_submitted: ann: digits\n"
+            "warning session_refused: gate-7: revoked\n"
+            "warning job_degraded: chorusd: disk_full\n");
+  EXPECT_EQ(daemon.ask([&] { return daemon.ledger->audit(10); })->size(), 3U);
+}
 
 TEST(AuditLog, EntriesBeyondTheLimitAreCountedInstead) {
   Folder folder;
