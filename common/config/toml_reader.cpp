@@ -460,7 +460,7 @@ bool TomlReader::ok() const noexcept {
   return state_->problems.empty();
 }
 
-Result<void> TomlReader::finish() {
+Result<void> TomlReader::finish(std::size_t bytes_max) {
   for (const auto& [table, visited] : state_->visited) {
     const std::vector<std::string_view> known(visited.asked.begin(), visited.asked.end());
     for (const auto& [key, node] : *table) {
@@ -476,17 +476,22 @@ Result<void> TomlReader::finish() {
   std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) {
     return std::pair(a.at.line, a.at.column) < std::pair(b.at.line, b.at.column);
   });
+  const auto ending = [&problems](std::size_t shown) {
+    const std::size_t left = problems.size() - shown;
+    return left == 0 ? "" : fmt::format("\n… and {} more", left);
+  };
   std::string all;
-  for (std::size_t i = 0; i < problems.size() && i < kProblemsMax; ++i) {
-    const auto& problem = problems[i];
-    if (i != 0) all += '\n';
-    all +=
-        fmt::format("{}:{}:{}: {}", state_->file, problem.at.line, problem.at.column, problem.text);
+  std::size_t shown = 0;
+  while (shown < problems.size() && shown < kProblemsMax) {
+    const auto& [at, text] = problems[shown];
+    const auto line = fmt::format(
+        "{}{}:{}:{}: {}", shown == 0 ? "" : "\n", state_->file, at.line, at.column, text);
+    const bool fits = all.size() + line.size() + ending(shown + 1).size() <= bytes_max;
+    if (!fits && shown > 0) break;
+    all += line;
+    ++shown;
   }
-  if (problems.size() > kProblemsMax) {
-    all += fmt::format("\n… and {} more", problems.size() - kProblemsMax);
-  }
-  return fail(errc::malformed_file, std::move(all));
+  return fail(errc::malformed_file, all + ending(shown));
 }
 
 }  // namespace chorus::config

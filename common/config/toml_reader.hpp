@@ -155,9 +155,11 @@ class TomlReader {
   TomlTable root();
   /// No problem so far: cross checks between values make sense.
   bool ok() const noexcept;
-  /// Adds unknown keys, then returns every problem noted, in the order of the file, one per line.
+  /// Adds unknown keys, then returns the problems noted, in the order of the file, one per line:
+  /// the first twenty, or fewer if more would not fit into `bytes_max`, and how many there are
+  /// more.
   /// @errors malformed_file
-  Result<void> finish();
+  Result<void> finish(std::size_t bytes_max = static_cast<std::size_t>(-1));
 
  private:
   explicit TomlReader(std::unique_ptr<detail::TomlState> state);

@@ -201,7 +201,7 @@ Result<JobConfig> parse_job(std::string_view text,
   read_selection(root.table("selection"), vocabulary.selections, job);
   const auto* entry = read_strategy(root.table("strategy"), vocabulary.strategies, job);
   if (file.ok() && entry != nullptr) check_sums(limits_table, *entry, job);
-  CHORUS_OK(file.finish());
+  CHORUS_OK(file.finish(limits::kDetailBytesMax));  // it goes to whoever submits the job
   return job;
 }
 

@@ -283,6 +283,25 @@ TEST(TomlReader, HandsTheRestOfATableOver) {
             "job.toml:7:5: s.e = [ 1 ]: expected a single value");
 }
 
+TEST(TomlReader, ReportsAsManyProblemsAsFit) {
+  const std::string text = "k0 = 1\nk1 = 1\nk2 = 1\nk3 = 1\nk4 = 1\n";
+  const auto said = [&text](std::size_t bytes_max) {
+    auto file = parsed(text);
+    static_cast<void>(file.root());
+    return file.finish(bytes_max).error().detail;
+  };
+  const std::string all = said(10'000);
+  const std::size_t line = all.find('\n');  // all lines are as long
+  ASSERT_EQ(all.size(), 5 * line + 4);
+  const auto first = [&](std::size_t count) { return all.substr(0, count * (line + 1) - 1); };
+  const std::string more = "\n… and 3 more";
+  EXPECT_EQ(said(all.size()), all);
+  EXPECT_EQ(said(all.size() - 1), first(4) + "\n… and 1 more");
+  EXPECT_EQ(said(first(2).size() + more.size()), first(2) + more);
+  EXPECT_EQ(said(first(2).size() + more.size() - 1), first(1) + "\n… and 4 more");
+  EXPECT_EQ(said(1), first(1) + "\n… and 4 more");  // one at least
+}
+
 TEST(TomlReader, ReportsAtMostTwentyProblems) {
   std::string text;
   for (int i = 0; i < 25; ++i) text += "key" + std::to_string(i) + " = 1\n";

@@ -1,5 +1,8 @@
 #include "server/config/job_config.hpp"
 
+#include <algorithm>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "common/base/limits.hpp"
@@ -61,6 +64,19 @@ TEST(JobConfig, TheShortestFileGivesTheDefaults) {
   EXPECT_EQ(job.selection, "uniform");
   EXPECT_EQ(std::get<double>(job.strategy_options.at("server_learning_rate")), 1.0);
   EXPECT_EQ(std::get<std::string>(job.strategy_options.at("weighting")), "examples");
+}
+
+// They reach whoever submits the job in one Error.
+TEST(JobConfig, ItsProblemsFitIntoAnAnswerAsWholeLines) {
+  std::string keys;
+  for (int i = 0; i < 30; ++i) keys += "key" + std::to_string(i) + " = 1\n";
+  const std::string said = problems(with_model(keys));
+  EXPECT_LE(said.size(), limits::kDetailBytesMax);
+  const auto lines = std::count(said.begin(), said.end(), '\n');
+  ASSERT_GT(lines, 2);
+  const std::string ending = "\n… and " + std::to_string(30 - lines) + " more";
+  ASSERT_GT(said.size(), ending.size());
+  EXPECT_EQ(said.substr(said.size() - ending.size()), ending);
 }
 
 TEST(JobConfig, TheDigitsJobIsReadyToSubmit) {
