@@ -30,7 +30,7 @@ void spawn(const asio::any_io_executor& executor, asio::awaitable<void> body, st
     try {
       std::rethrow_exception(thrown);
     } catch (...) {
-      const Failure failure = detail::failure_of_exception();
+      const Failure failure = failure_of_exception();
       const auto level =
           failure.code == errc::cancelled ? spdlog::level::debug : spdlog::level::err;
       spdlog::log(level, "{} ended: {}", name, failure.to_string());
@@ -46,8 +46,6 @@ asio::awaitable<Result<void>> sleep_for(std::chrono::steady_clock::duration dura
   co_return Result<void>();
 }
 
-namespace detail {
-
 Failure failure_of_exception() noexcept {
   try {
     throw;
@@ -61,6 +59,8 @@ Failure failure_of_exception() noexcept {
     return fail(errc::internal, "unexpected exception of an unknown type");
   }
 }
+
+namespace detail {
 
 asio::awaitable<Race> race(asio::awaitable<void> body,
                            std::chrono::steady_clock::duration duration) {

@@ -30,10 +30,10 @@ void spawn(const boost::asio::any_io_executor& executor,
 /// Waits. @errors cancelled
 boost::asio::awaitable<Result<void>> sleep_for(std::chrono::steady_clock::duration duration);
 
-namespace detail {
-
 /// The exception in flight as a Failure; for use in a catch block.
 Failure failure_of_exception() noexcept;
+
+namespace detail {
 
 enum class Race { finished, timed_out, cancelled };
 boost::asio::awaitable<Race> race(boost::asio::awaitable<void> body,

@@ -172,6 +172,12 @@ void Board::upload_failed(const SessionKey& key,
   runner->upload_failed(key.client, task.round, rejected, why);
 }
 
+void Board::upload_not_stored(const SessionKey& key, const TaskRef& task, const Failure& why) {
+  const auto runner = runner_of(task);
+  if (runner == nullptr || device_of(key) == nullptr) return;
+  runner->upload_not_stored(key.client, task.round, why);
+}
+
 void Board::declined(const SessionKey& key, const wire::Decline& decline) {
   const auto runner = runner_of(decline.task);
   if (runner == nullptr || device_of(key) == nullptr) return;

@@ -41,6 +41,7 @@ class Board final : public DeviceDirectory {
   OfferDecision offer(const SessionKey& key, const wire::Offer& offer);
   void upload_complete(const SessionKey& key, const TaskRef& task);
   void upload_failed(const SessionKey& key, const TaskRef& task, bool rejected, const Failure& why);
+  void upload_not_stored(const SessionKey& key, const TaskRef& task, const Failure& why);
   void declined(const SessionKey& key, const wire::Decline& decline);
   /// Closes the device's connection, e.g. because it was revoked.
   void expel(const ClientId& client, const Failure& why);

@@ -10,6 +10,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/base/log.hpp"
+#include "common/net/async.hpp"
 #include "server/driver/audit_log.hpp"
 
 namespace chorus::server {
@@ -65,9 +66,36 @@ void JobRunner::feed(const Event& event) {
   const auto actions = machine_.step(event, context_.now());
   // Copied: performing an action never steps the machine, but the span dies with the next step.
   const std::vector<Action> todo(actions.begin(), actions.end());
-  for (const Action& action : todo) perform(action);
+  for (const Action& action : todo) {
+    try {
+      perform(action);
+    } catch (...) {  // the other actions count all the same: the machine takes them for done
+      trouble_ = net::failure_of_exception();
+    }
+  }
   arm_timer();
   tell_watchers();
+  degrade_if_troubled();
+}
+
+void JobRunner::degrade_if_troubled() {
+  // A resume asks for the present step again: there must not be two of it.
+  if (!trouble_ || in_flight_ > 0) return;
+  const Failure why = *std::exchange(trouble_, std::nullopt);
+  spdlog::error("job {}: {}", row_.job.value, why.to_string());
+  if (machine_.job_phase() == JobPhase::running) feed(StoreFailed{why.to_string()});
+}
+
+void JobRunner::forget_busy(bool JobRunner::*busy) {
+  if (busy != nullptr) this->*busy = false;
+  if (!committing_) {
+    to_commit_.clear();
+    commit_asked_.clear();
+  }
+  if (!folding_) {
+    to_fold_.clear();
+    fold_asked_.clear();
+  }
 }
 
 void JobRunner::tell_watchers() {
@@ -113,6 +141,19 @@ void JobRunner::device_left(const ClientId& client) {
 
 void JobRunner::upload_complete(const ClientId& client, RoundId round) {
   feed(UploadComplete{client, round});
+}
+
+void JobRunner::upload_not_stored(const ClientId& client, RoundId round, const Failure& why) {
+  context_.audit->add(
+      client.value,
+      "update_not_stored",
+      row_.job.value + " round " + std::to_string(round.value) + ": " + why.to_string());
+  feed(UploadFailed{client, round, false, why.detail});
+  // A full disk may have room again by itself; anything else needs somebody to look.
+  const bool open = machine_.phase() == RoundPhase::collecting && machine_.round() == round;
+  if (why.code == errc::disk_full || !open) return;
+  trouble_ = why;
+  degrade_if_troubled();
 }
 
 void JobRunner::upload_failed(const ClientId& client,
@@ -307,14 +348,14 @@ void JobRunner::perform(const CommitUpdate& action) {
   if (!commit_asked_.insert(action.client).second) return;  // asked for again after a failure
   to_commit_.push_back(action.client);
   if (std::exchange(committing_, true)) return;
-  spawn(commit_updates(), "committing updates");
+  spawn(commit_updates(), "committing updates", &JobRunner::committing_);
 }
 
 void JobRunner::perform(const FoldUpdate& action) {
   if (!fold_asked_.insert(action.client).second) return;
   to_fold_.push_back(action.client);
   if (std::exchange(folding_, true)) return;
-  spawn(fold_updates(), "folding updates");
+  spawn(fold_updates(), "folding updates", &JobRunner::folding_);
 }
 
 void JobRunner::perform(const FinaliseRound& action) {
@@ -328,7 +369,7 @@ void JobRunner::perform(const PublishRound& action) {
 void JobRunner::perform(const AbandonRound& action) {
   if (std::exchange(abandoning_, true)) return;  // asked for again while it is under way
   for (const ClientId& client : std::exchange(to_fold_, {})) fold_asked_.erase(client);
-  spawn(abandon_round(action), "abandoning a round");
+  spawn(abandon_round(action), "abandoning a round", &JobRunner::abandoning_);
 }
 
 void JobRunner::perform(const RecordEvaluation& action) {

@@ -56,6 +56,8 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   void device_left(const ClientId& client);
   OfferDecision offer(const ClientId& client, const wire::Offer& offer);
   void upload_complete(const ClientId& client, RoundId round);
+  /// The journal did not take the body; the device tries again.
+  void upload_not_stored(const ClientId& client, RoundId round, const Failure& why);
   /// `rejected`: the body was at fault.
   void upload_failed(const ClientId& client, RoundId round, bool rejected, const Failure& why);
   void declined(const ClientId& client, const wire::Decline& decline);
@@ -137,8 +139,13 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   boost::asio::awaitable<void> store_job_state(JobState state, std::string why);
   boost::asio::awaitable<Result<void>> restore_open_round(RoundRow row, RestoredJob& job);
   boost::asio::awaitable<Result<void>> load_base(Sha256 version);
-  /// Starts a coroutine that keeps this job alive; counted in in_flight_.
-  void spawn(boost::asio::awaitable<void> work, const char* what);
+  /// Starts a coroutine that keeps this job alive; counted in in_flight_ until it has ended,
+  /// however it does. An exception is trouble_, and takes `busy` (the flag that says it runs) back.
+  void spawn(boost::asio::awaitable<void> work, const char* what, bool JobRunner::*busy = nullptr);
+  /// After an exception: what the machine asks for again is not taken for being under way.
+  void forget_busy(bool JobRunner::*busy);
+  /// Degrades the job for trouble_, if nothing is on its way that would end after a resume.
+  void degrade_if_troubled();
 
   /// Gives `work` its lane: as the checkpoint has it, or the last
   /// round's begun anew, or a new one within the memory budget.
@@ -180,6 +187,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   std::set<boost::asio::steady_timer*> watchers_;  ///< each ends one changed()
   std::uint64_t revision_ = 1;
   unsigned in_flight_ = 0;
+  std::optional<Failure> trouble_;  ///< what went wrong where the machine waits for no answer
 };
 
 }  // namespace chorus::server

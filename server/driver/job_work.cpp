@@ -67,16 +67,51 @@ asio::awaitable<Result<void>> fold_parallel(Context& context,
   co_return Result<void>();
 }
 
+/// Counts a coroutine from its start to its end, however it ends: also if it never runs.
+class Counted {
+ public:
+  /// @param count  a part of `owner`
+  Counted(std::shared_ptr<const void> owner, unsigned& count)
+      : owner_(std::move(owner)), count_(&count) {
+    ++count;
+  }
+  Counted(Counted&& other) noexcept
+      : owner_(std::move(other.owner_)), count_(std::exchange(other.count_, nullptr)) {}
+  Counted& operator=(Counted&&) = delete;
+  ~Counted() { end(); }
+  void end() {
+    if (unsigned* const count = std::exchange(count_, nullptr)) --*count;
+  }
+
+ private:
+  std::shared_ptr<const void> owner_;
+  unsigned* count_;
+};
+
 }  // namespace
 
-void JobRunner::spawn(asio::awaitable<void> work, const char* what) {
-  ++in_flight_;
+void JobRunner::spawn(asio::awaitable<void> work, const char* what, bool JobRunner::*busy) {
   auto guarded = [](std::shared_ptr<JobRunner> self,
-                    asio::awaitable<void> body) -> asio::awaitable<void> {
-    co_await std::move(body);
-    --self->in_flight_;
+                    Counted counted,
+                    asio::awaitable<void> body,
+                    std::string doing,
+                    bool JobRunner::*flag) -> asio::awaitable<void> {
+    std::optional<Failure> thrown;
+    try {
+      co_await std::move(body);
+    } catch (...) {
+      thrown = net::failure_of_exception().during(doing);
+    }
+    counted.end();
+    if (thrown) {
+      self->forget_busy(flag);
+      self->trouble_ = std::move(thrown);
+    }
+    self->degrade_if_troubled();
   };
-  net::spawn(context_.control, guarded(shared_from_this(), std::move(work)), what);
+  const auto job = shared_from_this();
+  auto running = guarded(job, Counted(job, in_flight_), std::move(work), what, busy);
+  net::spawn(context_.control, std::move(running), what);
 }
 
 Result<std::unique_ptr<RoundJournal>> JobRunner::open_journal(

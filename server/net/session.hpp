@@ -69,6 +69,7 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
   Async<Next> handle_offer(wire::Offer offer);
   Async<Next> receive_upload(std::shared_ptr<const UploadTarget> target);
   Async<Next> reject_upload(std::shared_ptr<const UploadTarget> target, Failure why);
+  Async<Next> store_failed(std::shared_ptr<const UploadTarget> target, Failure why);
   Async<Next> refuse_upload(std::shared_ptr<const UploadTarget> target, Failure why);
   Async<MemoryBudget::Grant> memory_for(std::uint64_t bytes);
   boost::asio::awaitable<void> report_end(const Failure& why);

@@ -32,6 +32,10 @@ bool closed_meanwhile(const Failure& failure) {
   return failure.code == errc::wrong_state;
 }
 
+bool servers_fault(errc code) {
+  return code == errc::disk_full || code == errc::io_failed || code == errc::internal;
+}
+
 Failure round_closed() {
   return fail(errc::task_closed, "the round has closed without this update");
 }
@@ -172,8 +176,7 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
     return {};
   };
   if (auto begun = co_await net::run_on(context.store, std::move(begin)); !begun) {
-    if (!closed_meanwhile(begun.error())) co_return std::move(begun).error();
-    co_return co_await refuse_upload(std::move(target), round_closed());
+    co_return co_await store_failed(std::move(target), std::move(begun).error());
   }
   while (check.offset() < stored) {
     const std::size_t length = chunk_length(stored - check.offset());
@@ -215,8 +218,7 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
       return journal.append(meta.client, at, body);
     };
     if (auto stored_now = co_await net::run_on(context.store, std::move(append)); !stored_now) {
-      if (!closed_meanwhile(stored_now.error())) co_return std::move(stored_now).error();
-      co_return co_await refuse_upload(std::move(target), round_closed());
+      co_return co_await store_failed(std::move(target), std::move(stored_now).error());
     }
   }
   if (!rejected) {
@@ -242,6 +244,21 @@ Session::Async<Session::Next> Session::reject_upload(std::shared_ptr<const Uploa
   };
   CHORUS_CO_OK(co_await net::run_on(context.control, std::move(tell)));
   co_return co_await refuse_upload(std::move(target), std::move(why));
+}
+
+// The journal is gone with its round; or it cannot be written, which is not the device's fault: it
+// keeps its update and tries again. What else the journal says no to, is the device's fault.
+Session::Async<Session::Next> Session::store_failed(std::shared_ptr<const UploadTarget> target,
+                                                    Failure why) {
+  if (closed_meanwhile(why)) co_return co_await refuse_upload(std::move(target), round_closed());
+  if (!servers_fault(why.code)) co_return why;
+  auto tell = [this, &target, &why] {
+    services_.board->upload_not_stored(key_, target->task, why);
+  };
+  CHORUS_CO_OK(co_await net::run_on(services_.context->control, std::move(tell)));
+  Failure refusal = fail(may_retry(why.code) ? why.code : errc::busy,
+                         "the server could not store the update: " + why.to_string());
+  co_return co_await refuse_upload(std::move(target), std::move(refusal));
 }
 
 Session::Async<Session::Next> Session::refuse_upload(std::shared_ptr<const UploadTarget> target,

@@ -88,6 +88,36 @@ TEST_F(Failures, OfTheAnswerAfterPublishing) {
   expect_recovery(*job, job_toml(), "ledger's disk");
 }
 
+TEST_F(Failures, ThatAreExceptions) {
+  daemon_->ledger->throwing = {"open_round", "publish_round"};
+  const auto job = start(job_toml());
+  ASSERT_TRUE(reaches(*job, JobPhase::degraded));
+  EXPECT_THAT(job->machine().why(), HasSubstr("the ledger threw"));
+  ASSERT_TRUE(job->control(JobVerb::resume));
+  expect_recovery(*job, job_toml(), "the ledger threw");
+}
+
+// Between an update's commit and its confirmation: the coroutine that commits is in the middle.
+TEST_F(Failures, ThatAreExceptionsOnTheControlThread) {
+  const auto job = start(job_toml());
+  bool thrown = false;
+  devices_[1]->on_accepted = [&] {
+    if (!std::exchange(thrown, true)) throw std::runtime_error("no room for the answer");
+  };
+  mend = [&] {  // as a device does that waits for its answer in vain
+    devices_[1]->leave();
+    devices_.push_back(FakeDevice::join(*daemon_, "b"));
+  };
+  expect_recovery(*job, job_toml(), "no room for the answer");
+  EXPECT_TRUE(thrown);
+  EXPECT_TRUE(job->idle());
+  const auto drained = [](Board& board) -> boost::asio::awaitable<bool> {
+    co_await board.drain();
+    co_return true;
+  };
+  EXPECT_TRUE(daemon_->play(drained(*daemon_->board)));
+}
+
 TEST_F(Failures, AgainAndAgain) {
   daemon_->ledger->failing = {"publish_round", "publish_round", "open_round"};
   const auto job = start(job_toml());

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,8 @@ class FlakyLedger final : public Ledger {
 
   /// Names of methods whose next call fails. Set before the store thread can call them.
   std::multiset<std::string> failing;
+  /// Likewise, of methods whose next call throws.
+  std::multiset<std::string> throwing;
 
   Result<void> enroll(const std::string& token,
                       const std::string& key,
@@ -99,6 +102,10 @@ class FlakyLedger final : public Ledger {
 
  private:
   bool fails(const std::string& method) {
+    if (const auto found = throwing.find(method); found != throwing.end()) {
+      throwing.erase(found);
+      throw std::runtime_error("the ledger threw");
+    }
     const auto found = failing.find(method);
     if (found == failing.end()) return false;
     failing.erase(found);

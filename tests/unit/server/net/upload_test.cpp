@@ -1,6 +1,10 @@
 // Models down, updates up: what is checked, what is resumed, and what a bad body costs its sender.
 #include <cmath>
+#include <fcntl.h>
+#include <filesystem>
 #include <limits>
+#include <optional>
+#include <unistd.h>
 
 #include "common/base/limits.hpp"
 #include "common/crypto/digest.hpp"
@@ -327,6 +331,85 @@ TEST_F(Upload, AChunkWithoutAnUploadEndsTheConnection) {
     co_await client->send_chunk(0, 40);
     co_await client->hear_the_end(errc::unexpected_message);
   });
+}
+
+// ---- a disk that does not take it ----
+
+/// What is written to the open files of `folder` goes to `target` instead, until destroyed.
+class Diverted {
+ public:
+  Diverted(const std::filesystem::path& folder, const char* target, int flags) {
+    const int other = ::open(target, flags | O_CLOEXEC);
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (std::filesystem::read_symlink(entry.path(), gone).parent_path() != folder) continue;
+      const int fd = std::stoi(entry.path().filename().string());
+      saved_.emplace_back(fd, ::dup(fd));
+    }
+    for (const auto& [fd, copy] : saved_) EXPECT_EQ(::dup2(other, fd), fd);
+    ::close(other);
+    EXPECT_FALSE(saved_.empty()) << folder << " has no open files";
+  }
+  Diverted(const Diverted&) = delete;
+  Diverted& operator=(const Diverted&) = delete;
+  ~Diverted() {
+    for (const auto& [fd, copy] : saved_) {
+      EXPECT_EQ(::dup2(copy, fd), fd);
+      ::close(copy);
+    }
+  }
+
+ private:
+  std::vector<std::pair<int, int>> saved_;
+};
+
+TEST_F(Upload, AFullDiskIsSaidAndTheUploadGoesOnWhenThereIsRoom) {
+  server.play([&]() -> Work {
+    auto client = co_await Client::device(server, "gate-1");
+    const auto work = co_await client->get_work();
+    co_await client->offer(work);
+    co_await client->send_chunk(0, 100);
+    wire::Message ping(wire::Ping{1});
+    co_await client->say(std::move(ping));
+    co_await client->hear_a<wire::Pong>();
+    std::optional<Diverted> full;
+    full.emplace(server.folder.path() / "journal" / "job" / "1", "/dev/full", O_RDWR);
+    co_await client->send_chunk(100, kBody - 100);
+    const auto refuse = co_await client->hear_a<wire::Refuse>();
+    EXPECT_EQ(to_string(refuse.code), "disk_full");
+    EXPECT_EQ(refuse.task, work.task);
+    EXPECT_THAT(refuse.detail, HasSubstr("could not store the update: disk_full"));
+    full.reset();
+    EXPECT_EQ(job->machine().job_phase(), JobPhase::running);
+    const auto take = co_await client->offer(work);  // on the same connection
+    EXPECT_EQ(take.offset, 100U);
+    co_await client->send_chunk(100, kBody - 100);
+    co_await client->hear_a<wire::Accepted>();
+  });
+  EXPECT_TRUE(server.audited("update_not_stored", "gate-1", "job round 1: disk_full"));
+}
+
+TEST_F(Upload, AJournalThatCannotBeWrittenDegradesItsJobAndTheDeviceKeepsItsUpdate) {
+  server.play([&]() -> Work {
+    auto client = co_await Client::device(server, "gate-1");
+    const auto work = co_await client->get_work();
+    co_await client->offer(work);
+    std::optional<Diverted> broken;
+    broken.emplace(server.folder.path() / "journal" / "job" / "1", "/dev/null", O_RDONLY);
+    co_await client->send_chunk(0, kBody);
+    const auto refuse = co_await client->hear_a<wire::Refuse>();
+    EXPECT_EQ(to_string(refuse.code), "busy");  // io_failed would have the device drop its update
+    EXPECT_EQ(job->machine().job_phase(), JobPhase::degraded);
+    EXPECT_THAT(job->machine().why(), HasSubstr("io_failed"));
+    broken.reset();
+    EXPECT_TRUE(job->control(JobVerb::resume));
+    const auto take = co_await client->offer(work);
+    EXPECT_EQ(take.offset, 0U);
+    co_await client->send_chunk(0, kBody);
+    co_await client->hear_a<wire::Accepted>();
+  });
+  EXPECT_TRUE(server.audited("update_not_stored", "gate-1", "job round 1: io_failed"));
+  EXPECT_TRUE(server.audited("job_degraded", "", "io_failed"));
 }
 
 // ---- rounds that close meanwhile ----
