@@ -46,8 +46,9 @@ class UpdateReader {
  public:
   virtual ~UpdateReader() = default;
   virtual std::uint64_t bytes() const = 0;
-  /// The bytes stored when the reader was made; recovery has checked what it found, this does not
-  /// check again: compare the body's digest where that matters.
+  /// The bytes stored when the reader was made, as the file returns them. They were checked when
+  /// they came or, after a restart, by recovery; they are not checked again here, nor by those who
+  /// fold.
   /// @errors invalid_argument (beyond bytes()), corrupt_data (the file was cut short), io_failed
   virtual Result<void> read(std::uint64_t offset, std::span<std::byte> into) const = 0;
 };
