@@ -184,6 +184,65 @@ TEST_F(Admin, JobsAreSubmittedListedShownAndControlled) {
   EXPECT_TRUE(server.audited("job_controlled", "ann", "VERB_STOP job"));
 }
 
+/// What `chorus job show` gets to see of the job.
+v1::JobSummary summary_of(Daemon& daemon) {
+  Access access("clinic", {});
+  Enrollment enrollment(daemon.context, nullptr, EnrollmentConfig{});
+  AdminHandler admin(daemon.context, *daemon.board, access, enrollment, DaemonFacts{});
+  AdminRequest request;
+  request.mutable_show_job()->set_job("job");
+  Peer peer{"ann", Role::viewer};
+  const auto bytes = daemon.play(admin.handle(std::move(peer), request.SerializeAsString()));
+  AdminReply reply;
+  EXPECT_TRUE(bytes && reply.ParseFromString(*bytes));
+  return reply.job().summary();
+}
+
+TEST(JobSummary, NamesTheParametersInEveryState) {
+  Folder folder;
+  const auto shows = [](Daemon& daemon, const std::string& state) {
+    const auto summary = summary_of(daemon);
+    EXPECT_EQ(summary.state(), state);
+    EXPECT_EQ(summary.parameters(), 93U) << state;
+  };
+  const auto join = [](Daemon& daemon, bool automatic) {
+    std::vector<std::shared_ptr<FakeDevice>> devices;
+    for (const char* name : {"a", "b", "c"}) {
+      devices.push_back(FakeDevice::join(daemon, name));
+      devices.back()->automatic = automatic;
+    }
+    return devices;
+  };
+  {
+    Daemon daemon(folder.path());
+    const auto job = daemon.submit(job_toml("", "job", 1));
+    shows(daemon, "running");
+    ASSERT_TRUE(job->control(JobVerb::pause));
+    shows(daemon, "paused");
+    ASSERT_TRUE(job->control(JobVerb::resume));
+    const auto devices = join(daemon, false);
+    ASSERT_TRUE(daemon.run_until([&] { return !devices[0]->assigned.empty() && job->idle(); }));
+    shows(daemon, "running");  // a round is open
+  }
+  {
+    Daemon daemon(folder.path());
+    ASSERT_TRUE(daemon.recover());
+    shows(daemon, "running");  // the same one
+    daemon.ledger->failing = {"publish_round"};
+    const auto job = daemon.job();
+    const auto devices = join(daemon, true);
+    ASSERT_TRUE(daemon.run_until(
+        [&] { return job->machine().job_phase() == JobPhase::degraded && job->idle(); }));
+    shows(daemon, "degraded");
+    ASSERT_TRUE(job->control(JobVerb::resume));
+    ASSERT_TRUE(daemon.run_until([&] { return daemon.over(); }));
+    shows(daemon, "finished");
+  }
+  Daemon daemon(folder.path());
+  ASSERT_TRUE(daemon.recover());
+  shows(daemon, "finished");
+}
+
 TEST_F(Admin, UnknownNamesAreNotFound) {
   submit();
   for (const Permission& permission : every_call()) {
