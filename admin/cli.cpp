@@ -64,11 +64,18 @@ struct Line {
   }
 
   /// The action of a command that talks to the daemon.
-  void when_chosen(CLI::App* command, std::function<Result<void>(Console&, AdminLink&)> body) {
+  /// @param body  of (Console&, AdminLink&), or of (Console&, AdminLink&, const Federation&)
+  template <class Body>
+  void when_chosen(CLI::App* command, Body body) {
     command->callback([this, body = std::move(body)] {
       action = [this, body](Console& console) -> Result<ExitCode> {
-        CHORUS_TRY(const auto link, connect());
-        CHORUS_OK(body(console, *link));
+        CHORUS_TRY(const auto federation, find_federation(place, fs::current_path()));
+        CHORUS_TRY(const auto link, world.connect(federation));
+        if constexpr (std::is_invocable_v<Body, Console&, AdminLink&>) {
+          CHORUS_OK(body(console, *link));
+        } else {
+          CHORUS_OK(body(console, *link, federation));
+        }
         return ExitCode::ok;
       };
     });
@@ -80,7 +87,10 @@ std::string duration_check(const std::string& text) {
   return "'" + text + "' is no duration such as 30s, 90m or 24h";
 }
 
-CLI::App* command(CLI::App& parent, const char* name, const char* what, const char* example) {
+CLI::App* command(CLI::App& parent,
+                  const char* name,
+                  const char* what,
+                  const std::string& example) {
   auto* made = parent.add_subcommand(name, what);
   made->footer(fmt::format("\nExample: {}", example));
   return made;
@@ -165,14 +175,10 @@ void add_enroll(CLI::App& app, Line& line) {
   enroll->add_option("--address",
                      options.address,
                      "host:port for the device (default: the server's advertised address)");
-  enroll->callback([&line] {
-    line.action = [&line](Console& console) -> Result<ExitCode> {
-      CHORUS_TRY(const auto federation, find_federation(line.place, fs::current_path()));
-      CHORUS_TRY(const auto link, line.world.connect(federation));
-      CHORUS_OK(admin::enroll(console, *link, federation, line.enroll));
-      return ExitCode::ok;
-    };
-  });
+  line.when_chosen(enroll,
+                   [&line](Console& console, AdminLink& link, const Federation& federation) {
+                     return admin::enroll(console, link, federation, line.enroll);
+                   });
 }
 
 void add_job(CLI::App& app, Line& line) {
@@ -190,25 +196,16 @@ void add_job(CLI::App& app, Line& line) {
   line.when_chosen(show, [&line](Console& console, AdminLink& link) {
     return job_show(console, link, line.job, line.as_toml);
   });
-  struct Control {
-    const char* name;
-    const char* what;
-    const char* example;
-    JobAction action;
-  };
-  for (const auto& [name, what, example, action] :
-       {Control{"pause", "Open no further rounds", "chorus job pause digits", JobAction::pause},
-        Control{"resume",
-                "Go on with a paused or degraded job",
-                "chorus job resume digits",
-                JobAction::resume},
-        Control{"stop", "End a job for good", "chorus job stop digits", JobAction::stop}}) {
-    auto* control = command(*job, name, what, example);
-    add_job_argument(control, line.job);
-    line.when_chosen(control, [&line, chosen = action](Console& console, AdminLink& link) {
-      return job_control(console, link, line.job, chosen);
+  const auto control = [&](JobAction action, const char* name, const char* what) {
+    auto* chosen = command(*job, name, what, fmt::format("chorus job {} digits", name));
+    add_job_argument(chosen, line.job);
+    line.when_chosen(chosen, [&line, action](Console& console, AdminLink& link) {
+      return job_control(console, link, line.job, action);
     });
-  }
+  };
+  control(JobAction::pause, "pause", "Open no further rounds");
+  control(JobAction::resume, "resume", "Go on with a paused or degraded job");
+  control(JobAction::stop, "stop", "End a job for good");
 }
 
 void add_round(CLI::App& app, Line& line) {
@@ -227,28 +224,16 @@ void add_round(CLI::App& app, Line& line) {
   line.when_chosen(show, [&line](Console& console, AdminLink& link) {
     return round_show(console, link, line.job, line.round);
   });
-  struct Control {
-    const char* name;
-    const char* what;
-    const char* example;
-    RoundAction action;
-  };
-  for (const auto& [name, what, example, action] :
-       {Control{"abort",
-                "End the open round without a new version",
-                "chorus round abort digits",
-                RoundAction::abort},
-        Control{"finish",
-                "Close the open round with what has arrived",
-                "chorus round finish digits",
-                RoundAction::finish}}) {
-    auto* control = command(*round, name, what, example);
-    add_job_argument(control, line.job);
-    control->add_option("round", line.round, "only if this is the open one");
-    line.when_chosen(control, [&line, chosen = action](Console& console, AdminLink& link) {
-      return round_control(console, link, line.job, line.round, chosen);
+  const auto control = [&](RoundAction action, const char* name, const char* what) {
+    auto* chosen = command(*round, name, what, fmt::format("chorus round {} digits", name));
+    add_job_argument(chosen, line.job);
+    chosen->add_option("round", line.round, "only if this is the open one");
+    line.when_chosen(chosen, [&line, action](Console& console, AdminLink& link) {
+      return round_control(console, link, line.job, line.round, action);
     });
-  }
+  };
+  control(RoundAction::abort, "abort", "End the open round without a new version");
+  control(RoundAction::finish, "finish", "Close the open round with what has arrived");
 }
 
 void add_device(CLI::App& app, Line& line) {
@@ -317,13 +302,8 @@ void add_watch(CLI::App& app, Line& line) {
 void add_rest(CLI::App& app, Line& line) {
   auto* status =
       command(app, "status", "The daemon: software, connections, memory", "chorus status");
-  status->callback([&line] {
-    line.action = [&line](Console& console) -> Result<ExitCode> {
-      CHORUS_TRY(const auto federation, find_federation(line.place, fs::current_path()));
-      CHORUS_TRY(const auto link, line.world.connect(federation));
-      CHORUS_OK(admin::status(console, *link, federation));
-      return ExitCode::ok;
-    };
+  line.when_chosen(status, [](Console& console, AdminLink& link, const Federation& federation) {
+    return admin::status(console, link, federation);
   });
   auto* audit = command(
       app, "audit", "What was refused, rejected, changed, and by whom", "chorus audit --last 50");
