@@ -1,13 +1,13 @@
 // The device's state folder: who it is, the versions it keeps, the update it has not delivered.
 //
-//   lock               held while a process uses the folder
-//   key.pem            private key, 0600; written before it is first used, kept on renewal
-//   identity.json      server, name, fingerprint of the CA; written last: with it the identity is
-//   whole certificate.pem    replaced as one step on renewal ca.pem upload.body        an update,
-//   raw float32 upload.offer       the frame of its offer; written after the body is on disk: with
-//   it the upload
-//                      counts, without it the body is rubbish
-//   versions/          see version_cache.hpp
+// - lock: held while a process uses the folder
+// - key.pem: the private key, 0600; written before it is first used, kept on renewal
+// - ca.pem, certificate.pem: the latter is replaced as one step on renewal
+// - identity.json: server, name, fingerprint of the CA; written last: with it the identity is whole
+// - upload.body: an update, raw float32
+// - upload.offer: the frame of its offer; written after the body is on disk: with it the upload
+//   counts, without it the body is rubbish
+// - versions/: see version_cache.hpp
 #pragma once
 
 #include <cstddef>
