@@ -94,7 +94,9 @@ Result<void> model_list(Console& console, AdminLink& link, const std::string& jo
                round_text(model),
                human_bytes(model.bytes()),
                human_instant(model.created_ms()),
-               model.current() ? "current" : ""});
+               model.current()   ? "current"
+               : model.removed() ? "removed"
+                                 : ""});
   }
   for (const auto& line : table.lines()) console.line(line);
   return {};

@@ -282,7 +282,7 @@ AdminHandler::Reply AdminHandler::models(Peer, const v1::AdminRequest& request) 
   CHORUS_CO_TRY(const auto runner, board_.find(job));
   const Sha256 current = runner->row().current_version;
   std::string wanted = list ? std::string() : request.show_model().version();
-  auto read = [this, list, &job, &current, &wanted, &reply]() -> Result<void> {
+  auto read = [this, list, &runner, &job, &current, &wanted, &reply]() -> Result<void> {
     CHORUS_TRY(const auto rows, context_.ledger->versions(job));
     if (list) {
       reply.mutable_models();
@@ -294,6 +294,13 @@ AdminHandler::Reply AdminHandler::models(Peer, const v1::AdminRequest& request) 
     }
     if (wanted.empty()) wanted = hex(current);
     CHORUS_TRY(const VersionRow row, context_.ledger->find_version(job, wanted));
+    if (!row.kept) {
+      return fail(errc::not_found,
+                  "the file of version " + hex(row.sha256).substr(0, 12) + " (round " +
+                      std::to_string(row.round.value) + ") was removed: job '" + job.value +
+                      "' keeps the newest " + std::to_string(runner->config().keep_versions) +
+                      "; 'chorus model list' shows them");
+    }
     CHORUS_TRY(const auto version, context_.versions->open_version(row.sha256));
     put(row, current, *reply.mutable_model()->mutable_summary());
     for (const TensorSpec& tensor : version->layout().tensors) {

@@ -113,6 +113,7 @@ void put(const VersionRow& row, const Sha256& current, v1::ModelSummary& out) {
   out.set_parameters(row.parameters);
   out.set_created_ms(ms(row.created_at));
   out.set_current(row.sha256 == current);
+  out.set_removed(!row.kept);
 }
 
 void put(const AuditRow& row, v1::AuditEntry& out) {

@@ -36,6 +36,7 @@ void read_job_table(const TomlTable& table, JobConfig& into) {
   table.whole("seed", into.round.seed);
   into.round.rounds = 100;
   table.whole("rounds", into.round.rounds, {1, kRoundsMax});
+  table.whole("keep_versions", into.keep_versions, {0, kRoundsMax});
 }
 
 // The budget is one of four keys: it is an error to write two of them.

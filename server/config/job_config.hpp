@@ -34,6 +34,7 @@ struct JobConfig {
   std::string strategy = "fedavg";
   StrategyOptions strategy_options;  ///< complete and checked
   std::string selection = "uniform";
+  std::uint64_t keep_versions = 0;  ///< newest published versions whose files stay; 0: all
 };
 
 /// What a job may name. The daemon passes all_strategies() and all_selections().

@@ -77,6 +77,8 @@ description = "Handwritten digits 8x8 (UCI), a small convolutional network"
 seed = 1
 # The job is finished after so many. [100]
 rounds = 20
+# Files of the newest versions that are kept; older ones are removed. 0: all. [0]
+keep_versions = 0
 
 [model]
 # One example: channels, height, width; or [features].

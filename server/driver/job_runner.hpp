@@ -134,6 +134,8 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   boost::asio::awaitable<Result<void>> checkpoint_if_large();
   boost::asio::awaitable<void> finalise_round(FinaliseRound action);
   boost::asio::awaitable<void> publish_round(PublishRound action);
+  /// Beyond the job's keep_versions. @pre on the store thread
+  Result<void> remove_old_versions() const;
   boost::asio::awaitable<void> abandon_round(AbandonRound action);
   boost::asio::awaitable<void> record_evaluation(RecordEvaluation action);
   boost::asio::awaitable<void> store_job_state(JobState state, std::string why);

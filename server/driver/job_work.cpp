@@ -340,11 +340,31 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
                row.accepted,
                row.rejected,
                row.discarded);
-  auto remove = [&work] { return work->journal->remove(); };
+  auto tidy = [this, &work]() -> Result<void> {
+    CHORUS_OK(work->journal->remove());
+    return remove_old_versions();
+  };
   spare_sums_ = std::exchange(work->sums, std::nullopt);
   feed(RoundPublished{action.round});
-  const auto removed = co_await net::run_on(context_.store, std::move(remove));
-  if (!removed) spdlog::warn("removing a closed round's journal: {}", removed.error().to_string());
+  const auto tidied = co_await net::run_on(context_.store, std::move(tidy));
+  if (!tidied) spdlog::warn("removing what a round leaves: {}", tidied.error().to_string());
+}
+
+// The file first: a crash in between leaves a row whose file is gone already, and the next round
+// finds it again.
+Result<void> JobRunner::remove_old_versions() const {
+  if (config_.keep_versions == 0) return {};
+  CHORUS_TRY(const auto surplus,
+             context_.ledger->surplus_versions(row_.job, config_.keep_versions));
+  for (const VersionRow& version : surplus) {
+    CHORUS_TRY(const bool shared, context_.ledger->shares_file(version));
+    if (!shared) {
+      const auto removed = context_.versions->remove(version.sha256);
+      if (!removed && removed.error().code != errc::not_found) return removed;
+    }
+    CHORUS_OK(context_.ledger->set_version_removed(row_.job, version.round));
+  }
+  return {};
 }
 
 asio::awaitable<void> JobRunner::abandon_round(AbandonRound action) {

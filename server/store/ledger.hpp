@@ -96,6 +96,7 @@ struct VersionRow {
   std::uint64_t bytes = 0;
   std::uint64_t parameters = 0;
   TimePoint created_at{};
+  bool kept = true;  ///< its file is there
 };
 
 struct AuditRow {
@@ -178,6 +179,14 @@ class Ledger {
   /// invalid_argument when the prefix is ambiguous or too short.
   virtual Result<VersionRow> find_version(const JobId& job,
                                           const std::string& hex_prefix) const = 0;
+  /// Behaviour: those that are kept though the job has `keep` newer ones, oldest first.
+  /// @pre keep >= 1: the current version is never among them
+  virtual Result<std::vector<VersionRow>> surplus_versions(const JobId& job,
+                                                           std::uint64_t keep) const = 0;
+  /// Behaviour: whether another kept version, of any job, is the same file.
+  virtual Result<bool> shares_file(const VersionRow& version) const = 0;
+  /// Behaviour: the file is gone; the row stays. Repeating it changes nothing.
+  virtual Result<void> set_version_removed(const JobId& job, RoundId round) = 0;
 
   // -- audit --
   /// Behaviour: the newest limits::kAuditRowsMax rows are kept; long texts are cut to

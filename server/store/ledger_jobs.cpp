@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "common/base/assert.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "server/store/sqlite_ledger.hpp"
@@ -33,6 +34,7 @@ VersionRow take_version(Statement& row) {
   version.bytes = row.take_u64();
   version.parameters = row.take_u64();
   version.created_at = take_time(row);
+  version.kept = row.take_u64() != 0;
   return version;
 }
 
@@ -128,7 +130,9 @@ Result<void> SqliteLedger::add_job(const JobRow& job, const VersionRow& initial)
 }
 
 Result<void> SqliteLedger::insert_version(const VersionRow& version) {
-  return Statement(db_, "INSERT INTO version VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+  return Statement(db_,
+                   "INSERT INTO version (job, round, sha256, bytes, parameters, created_ms) VALUES "
+                   "(?1, ?2, ?3, ?4, ?5, ?6)")
       .text(version.job.value)
       .u64(version.round.value)
       .blob(version.sha256.bytes)
@@ -174,7 +178,7 @@ Result<void> SqliteLedger::set_job_state(const JobId& job, JobState state, const
 
 Result<std::vector<VersionRow>> SqliteLedger::versions(const JobId& job) const {
   Statement find(db_,
-                 "SELECT job, round, sha256, bytes, parameters, created_ms FROM version "
+                 "SELECT job, round, sha256, bytes, parameters, created_ms, kept FROM version "
                  "WHERE job = ?1 ORDER BY round");
   find.text(job.value);
   std::vector<VersionRow> rows;
@@ -192,7 +196,7 @@ Result<VersionRow> SqliteLedger::find_version(const JobId& job,
   CHORUS_TRY(const Sha256 high, bound_of(hex_prefix, 0xf));
   // Rounds may publish equal bytes; the newest stands for them.
   Statement find(db_,
-                 "SELECT job, max(round), sha256, bytes, parameters, created_ms FROM version "
+                 "SELECT job, max(round), sha256, bytes, parameters, created_ms, kept FROM version "
                  "WHERE job = ?1 AND sha256 BETWEEN ?2 AND ?3 GROUP BY sha256 LIMIT 2");
   CHORUS_TRY(const bool found, find.text(job.value).blob(low.bytes).blob(high.bytes).step());
   if (!found) {
@@ -211,6 +215,37 @@ Result<VersionRow> SqliteLedger::find_version(const JobId& job,
                             hex_prefix));
   }
   return row;
+}
+
+Result<std::vector<VersionRow>> SqliteLedger::surplus_versions(const JobId& job,
+                                                               std::uint64_t keep) const {
+  CHORUS_ASSERT(keep >= 1);
+  Statement find(db_,
+                 "SELECT job, round, sha256, bytes, parameters, created_ms, kept FROM version "
+                 "WHERE job = ?1 AND kept = 1 AND round < (SELECT round FROM version "
+                 "WHERE job = ?1 ORDER BY round DESC LIMIT 1 OFFSET ?2) ORDER BY round");
+  find.text(job.value).u64(keep - 1);
+  std::vector<VersionRow> rows;
+  for (;;) {
+    CHORUS_TRY(const bool more, find.step());
+    if (!more) return rows;
+    rows.push_back(take_version(find));
+    CHORUS_OK(find.checked());
+  }
+}
+
+Result<bool> SqliteLedger::shares_file(const VersionRow& version) const {
+  Statement find(db_,
+                 "SELECT 1 FROM version WHERE sha256 = ?1 AND kept = 1 AND NOT (job = ?2 AND "
+                 "round = ?3) LIMIT 1");
+  return find.blob(version.sha256.bytes).text(version.job.value).u64(version.round.value).step();
+}
+
+Result<void> SqliteLedger::set_version_removed(const JobId& job, RoundId round) {
+  return Statement(db_, "UPDATE version SET kept = 0 WHERE job = ?1 AND round = ?2")
+      .text(job.value)
+      .u64(round.value)
+      .run();
 }
 
 Result<void> SqliteLedger::add_audit(const std::vector<AuditRow>& rows) {

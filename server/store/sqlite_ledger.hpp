@@ -53,6 +53,10 @@ class SqliteLedger final : public Ledger {
 
   Result<std::vector<VersionRow>> versions(const JobId& job) const override;
   Result<VersionRow> find_version(const JobId& job, const std::string& hex_prefix) const override;
+  Result<std::vector<VersionRow>> surplus_versions(const JobId& job,
+                                                   std::uint64_t keep) const override;
+  Result<bool> shares_file(const VersionRow& version) const override;
+  Result<void> set_version_removed(const JobId& job, RoundId round) override;
 
   Result<void> add_audit(const std::vector<AuditRow>& rows) override;
   Result<std::vector<AuditRow>> audit(std::size_t last) const override;

@@ -348,6 +348,27 @@ TEST_F(Admin, ModelsAreListedAndShownByPrefix) {
   EXPECT_EQ(code(show), errc::not_found);
 }
 
+TEST_F(Admin, VersionsThatWereRemovedAreNamedAsSuch) {
+  std::string toml = one_device_job();
+  toml.insert(toml.find("[job]\n") + 6, "keep_versions = 1\n");
+  submit(toml);
+  do_round("gate-1");
+  AdminRequest list;
+  list.mutable_list_models()->set_job("job");
+  ASSERT_TRUE(server.run_until([&] { return must(list).models().models(0).removed(); }));
+  const auto models = must(list).models();
+  ASSERT_EQ(models.models_size(), 2);
+  EXPECT_FALSE(models.models(1).removed());
+  AdminRequest show;
+  show.mutable_show_model()->set_job("job");
+  EXPECT_EQ(must(show).model().summary().round(), 1U);
+  show.mutable_show_model()->set_version(models.models(0).sha256());
+  const auto reply = call(Role::owner, show);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, errc::not_found);
+  EXPECT_NE(reply.error().detail.find("keeps the newest 1"), std::string::npos);
+}
+
 // ---- devices ----
 
 TEST_F(Admin, DevicesAreListedShownAndRevoked) {

@@ -17,6 +17,7 @@ namespace asio = boost::asio;
 Daemon::Daemon(const std::filesystem::path& folder, const DaemonOptions& options)
     : ledger(std::make_unique<FlakyLedger>(open_sqlite_ledger(folder / "ledger.sqlite").value())),
       versions(VersionStore::open(folder / "versions").value()),
+      spare_segments(SpareSegments::open(folder / "journal-spare").value()),
       memory(options.memory) {
   spdlog::set_level(spdlog::level::off);
   context.control = control.get_executor();
@@ -26,6 +27,7 @@ Daemon::Daemon(const std::filesystem::path& folder, const DaemonOptions& options
   context.ledger = ledger.get();
   context.versions = versions.get();
   context.memory = &memory;
+  context.spare_segments = &spare_segments;
   context.journal_folder = folder / "journal";
   context.journal_segment_bytes = options.segment_bytes;
   context.checkpoint_after_bytes = options.checkpoint_after;

@@ -18,6 +18,7 @@
 #include "common/net/async.hpp"
 #include "server/driver/audit_log.hpp"
 #include "server/driver/board.hpp"
+#include "server/store/spare_segments.hpp"
 #include "tests/support/temp_folder.hpp"
 #include "tests/unit/server/driver/flaky_ledger.hpp"
 
@@ -80,6 +81,7 @@ class Daemon {
   std::optional<boost::asio::thread_pool> compute{std::in_place, 2};
   std::unique_ptr<FlakyLedger> ledger;
   std::unique_ptr<VersionStore> versions;
+  SpareSegments spare_segments;
   MemoryBudget memory;
   Context context;
   std::unique_ptr<AuditLog> audit_log;

@@ -90,6 +90,17 @@ class FlakyLedger final : public Ledger {
   Result<VersionRow> find_version(const JobId& job, const std::string& prefix) const override {
     return inner_->find_version(job, prefix);
   }
+  Result<std::vector<VersionRow>> surplus_versions(const JobId& job,
+                                                   std::uint64_t keep) const override {
+    return inner_->surplus_versions(job, keep);
+  }
+  Result<bool> shares_file(const VersionRow& version) const override {
+    return inner_->shares_file(version);
+  }
+  Result<void> set_version_removed(const JobId& job, RoundId round) override {
+    if (fails("set_version_removed")) return failure();
+    return inner_->set_version_removed(job, round);
+  }
   Result<void> add_audit(const std::vector<AuditRow>& rows) override {
     return inner_->add_audit(rows);
   }

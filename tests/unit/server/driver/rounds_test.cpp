@@ -31,6 +31,31 @@ Sha256 undisturbed(const std::string& toml) {
   return job->row().current_version;
 }
 
+std::vector<bool> kept_versions(Daemon& daemon) {
+  const auto rows = daemon.ask([&daemon] { return daemon.ledger->versions(JobId{"job"}); });
+  std::vector<bool> kept;
+  for (const VersionRow& row : rows.value()) {
+    const bool there = std::filesystem::exists(daemon.versions->path_of(row.sha256));
+    EXPECT_EQ(there, row.kept) << row.round.value;
+    kept.push_back(row.kept);
+  }
+  return kept;
+}
+
+TEST(JobRunner, KeepsAsManyVersionsAsItIsTold) {
+  Folder folder;
+  Daemon daemon(folder.path());
+  std::string toml = job_toml("", "job", 5);
+  toml.insert(toml.find("[job]\n") + 6, "keep_versions = 2\n");
+  const auto job = daemon.submit(toml);
+  const auto devices = join_all(daemon);
+  daemon.ledger->failing.insert("set_version_removed");  // once: the next round sees to it
+  ASSERT_TRUE(daemon.run_until([&] { return daemon.over(); }));
+  EXPECT_EQ(job->machine().job_phase(), JobPhase::finished);
+  EXPECT_EQ(kept_versions(daemon), (std::vector<bool>{false, false, false, false, true, true}));
+  EXPECT_EQ(daemon.rounds().size(), 5U);
+}
+
 TEST(JobRunner, PlaysAJobToItsEnd) {
   Folder folder;
   Daemon daemon(folder.path());

@@ -102,6 +102,35 @@ TEST_F(LedgerRounds, PublishesEverythingAtOnce) {
   EXPECT_EQ(receipts[1].digest, "00ff");
 }
 
+TEST_F(LedgerRounds, VersionsBeyondTheNewestFewAreSurplus) {
+  publish("digits", 1, "one");
+  publish("digits", 2, "two");
+  publish("digits", 3, "one");  // the same bytes again
+  const auto rounds_of = [](const std::vector<VersionRow>& rows) {
+    std::vector<std::uint64_t> rounds;
+    for (const VersionRow& row : rows) rounds.push_back(row.round.value);
+    return rounds;
+  };
+  EXPECT_THAT(rounds_of(ledger_->surplus_versions(job_, 4).value()), IsEmpty());
+  EXPECT_THAT(rounds_of(ledger_->surplus_versions(job_, 3).value()), ElementsAre(0));
+  const auto surplus = ledger_->surplus_versions(job_, 1).value();
+  EXPECT_THAT(rounds_of(surplus), ElementsAre(0, 1, 2));
+  EXPECT_FALSE(ledger_->shares_file(surplus[0]).value());
+  EXPECT_TRUE(ledger_->shares_file(surplus[1]).value()) << "with the third round's";
+  EXPECT_FALSE(ledger_->shares_file(surplus[2]).value());
+
+  for (const std::uint64_t round : {0, 2, 2}) {
+    ASSERT_TRUE(ledger_->set_version_removed(job_, RoundId{round}));
+  }
+  EXPECT_THAT(rounds_of(ledger_->surplus_versions(job_, 1).value()), ElementsAre(1));
+  std::vector<bool> kept;
+  const auto rows = ledger_->versions(job_).value();
+  for (const VersionRow& row : rows) kept.push_back(row.kept);
+  EXPECT_THAT(kept, ElementsAre(false, true, false, true));
+  EXPECT_FALSE(ledger_->find_version(job_, hex(sha256("two")))->kept);
+  EXPECT_TRUE(ledger_->find_version(job_, hex(sha256("one")))->kept);
+}
+
 TEST_F(LedgerRounds, PublishingAgainChangesNothing) {
   ASSERT_TRUE(ledger_->open_round(round_row("digits", 1)));
   const RoundRow closed = closed_row(round_row("digits", 1));

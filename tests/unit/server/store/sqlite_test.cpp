@@ -162,6 +162,16 @@ TEST_F(Migrations, EveryTableIsStrict) {
             0);
 }
 
+TEST_F(Migrations, VersionsOfAnOlderLedgerAreKept) {
+  auto database = Database::open(temp_.path() / "old.db");
+  ASSERT_TRUE(migrate(*database, ledger_migrations().first(1)));
+  ASSERT_TRUE(database->execute(
+      "INSERT INTO job VALUES ('digits', 1, '', '', zeroblob(32), zeroblob(32), 0, 0);"
+      "INSERT INTO version VALUES ('digits', 0, zeroblob(32), 10, 1, 0)"));
+  ASSERT_TRUE(migrate(*database, ledger_migrations()));
+  EXPECT_EQ(database->integer("SELECT kept FROM version").value(), 1);
+}
+
 TEST_F(Migrations, ANewerSchemaIsRefused) {
   ledger_.reset();
   tamper("PRAGMA user_version = 99");
