@@ -3,35 +3,41 @@
 #
 #   deploy/install-deps.sh            build and tests
 #   deploy/install-deps.sh --dev      also clang, clang-format, clang-tidy
+#   deploy/install-deps.sh --arm64    also what deploy/build-arm64.sh needs
 #   deploy/install-deps.sh --check    installs nothing; says what is missing (then exit code 1)
+#   deploy/install-deps.sh --list-libraries   the packages that are compiled against, one per line
 #
 # Tested on Debian 12; Debian 13 and Ubuntu 24.04 differ in package names only. It may be run again
 # at any time: what is there is left alone. Needs root, or sudo, only when something is missing.
 set -euo pipefail
 
-usage() { sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'; }
+usage() { sed -n '2,11p' "$0" | sed 's/^# \{0,1\}//'; }
 
 check_only=0
 with_dev=0
+with_arm64=0
+list_libraries=0
 for argument in "$@"; do
   case "$argument" in
     --check) check_only=1 ;;
     --dev) with_dev=1 ;;
+    --arm64) with_arm64=1 ;;
+    --list-libraries) list_libraries=1 ;;
     -h | --help) usage; exit 0 ;;
     *) echo "install-deps.sh: unknown argument '$argument'; see --help" >&2; exit 2 ;;
   esac
 done
 
 # Needed on every system, under the same name.
-packages=(
-  g++ cmake ninja-build pkg-config ccache python3
-  libprotobuf-dev protobuf-compiler
-  openssl libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev
+tools=(g++ cmake ninja-build pkg-config ccache python3 protobuf-compiler openssl)
+libraries=(
+  libprotobuf-dev libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev
   libdnnl-dev ocl-icd-opencl-dev opencl-headers
   libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 dev_packages=()
+arm64_packages=(g++-aarch64-linux-gnu qemu-user mmdebstrap)
 
 system=unknown
 if [ -r /etc/os-release ]; then
@@ -39,15 +45,15 @@ if [ -r /etc/os-release ]; then
 fi
 case "$system" in
   debian-12)
-    packages+=(libboost1.81-dev)
+    libraries+=(libboost1.81-dev)
     dev_packages=(clang-14 clang-format-14 clang-tidy-14 clang)
     ;;
   debian-13)
-    packages+=(libboost-dev)
+    libraries+=(libboost-dev)
     dev_packages=(clang clang-format clang-tidy)
     ;;
   ubuntu-24.04)
-    packages+=(libboost-dev)
+    libraries+=(libboost-dev)
     dev_packages=(clang clang-format-14 clang-tidy)
     ;;
   *)
@@ -73,7 +79,13 @@ NEEDED
     exit 3
     ;;
 esac
+if [ "$list_libraries" = 1 ]; then
+  printf '%s\n' "${libraries[@]}"
+  exit 0
+fi
+packages=("${tools[@]}" "${libraries[@]}")
 if [ "$with_dev" = 1 ]; then packages+=("${dev_packages[@]}"); fi
+if [ "$with_arm64" = 1 ]; then packages+=("${arm64_packages[@]}"); fi
 
 installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Builds the client library, the agent and the kernels for 64-bit ARM on another machine, and runs
+# their unit tests under qemu.
+#
+#   deploy/build-arm64.sh             builds and tests
+#   deploy/build-arm64.sh --build     builds only
+#
+# The cross compiler and qemu are installed here; what Chorus is linked with comes as arm64 packages
+# and is unpacked, not installed, under build/arm64-sysroot. The result is build/arm64:
+# client/chorus-agent and client/libchorus.so. Debian 12. CHORUS_SKIP_DEPS=1 installs nothing;
+# CHORUS_JOBS=N compiles and tests N at a time.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+test=1
+case "${1:-}" in
+  "") ;;
+  --build) test=0 ;;
+  -h | --help) sed -n '2,11p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+  *) echo "build-arm64.sh: unknown argument '$1'; see --help" >&2; exit 2 ;;
+esac
+
+[ "$(. /etc/os-release && echo "$ID-$VERSION_ID")" = debian-12 ] ||
+  fail "knows Debian 12 only; elsewhere use deploy/cmake/aarch64.cmake with a system root of your own"
+
+ensure_dependencies --arm64
+sysroot=$root/build/arm64-sysroot
+build=$root/build/arm64
+
+# Unpacked under another name first: half a system root must not be taken for a whole one.
+packages=libc6-dev,libstdc++-12-dev,linux-libc-dev,$("$root/deploy/install-deps.sh" \
+  --list-libraries | paste -sd,)
+if [ "$(cat "$sysroot/packages" 2>/dev/null)" != "$packages" ]; then
+  echo "system root: unpacking arm64 packages"
+  mkdir -p "$root/build"
+  rm -rf "$sysroot" "$sysroot.new"
+  mmdebstrap --quiet --architectures=arm64 --variant=extract --include="$packages" \
+    bookworm "$sysroot.new" || fail "the arm64 packages could not be unpacked"
+  echo "$packages" >"$sysroot.new/packages"
+  mv "$sysroot.new" "$sysroot"
+fi
+
+export CHORUS_SYSROOT=$sysroot
+begun=$SECONDS
+log=$build.log
+mkdir -p "$build"
+targets=(tests/unit/kernels/all tests/unit/common/all tests/unit/client/all chorus-agent)
+if ! { cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  -DCMAKE_TOOLCHAIN_FILE="$root/deploy/cmake/aarch64.cmake" -DCHORUS_SYSROOT="$sysroot" &&
+  cmake --build "$build" -j "$jobs" --target "${targets[@]}"; } >"$log" 2>&1; then
+  grep -E -A 12 'error|FAILED|CMake Error' "$log" | head -n 200 >&2 || tail -n 50 "$log" >&2
+  fail "the arm64 build failed; $log has it all"
+fi
+echo "build: arm64 in $(clock $((SECONDS - begun)))"
+if [ "$test" = 0 ]; then exit 0; fi
+
+# Some death tests start their own program again, which needs the kernel's help.
+skip=()
+if [ ! -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; then
+  echo "tests: without the death tests; they need binfmt_misc (package qemu-user-binfmt)"
+  skip=(--exclude-regex 'Death')
+fi
+for part in kernels common client; do
+  ctest --test-dir "$build/tests/unit/$part" --output-on-failure --no-tests=error -j "$jobs" \
+    "${skip[@]}" 2>&1 | { grep -v -E '^ *[0-9]+/[0-9]+ Test .*Passed|^ *Start +[0-9]+:' || true; }
+  [ "${PIPESTATUS[0]}" = 0 ] || exit 1
+done
