@@ -119,7 +119,7 @@ TEST_F(LedgerRounds, VersionsBeyondTheNewestFewAreSurplus) {
   EXPECT_TRUE(ledger_->shares_file(surplus[1]).value()) << "with the third round's";
   EXPECT_FALSE(ledger_->shares_file(surplus[2]).value());
 
-  for (const std::uint64_t round : {0, 2, 2}) {
+  for (const unsigned round : {0U, 2U, 2U}) {
     ASSERT_TRUE(ledger_->set_version_removed(job_, RoundId{round}));
   }
   EXPECT_THAT(rounds_of(ledger_->surplus_versions(job_, 1).value()), ElementsAre(1));
