@@ -21,7 +21,7 @@ case "${1:-}" in
 esac
 
 [ "$(. /etc/os-release && echo "$ID-$VERSION_ID")" = debian-12 ] ||
-  fail "knows Debian 12 only; elsewhere use deploy/cmake/aarch64.cmake with a system root of your own"
+  fail "knows Debian 12 only; elsewhere give deploy/cmake/aarch64.cmake a system root of your own"
 
 ensure_dependencies --arm64
 sysroot=$root/build/arm64-sysroot
