@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "chorus/kernels/kernels.hpp"
+#include "chorus/kernels/products.hpp"
 #include "kernels/table.hpp"
 
 namespace chorus::kernels {
@@ -15,7 +16,7 @@ namespace {
 #if defined(__x86_64__)
 bool has_avx2() noexcept {
   __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") != 0;
+  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
 }
 bool has_avx512() noexcept {
   __builtin_cpu_init();
@@ -152,6 +153,23 @@ VectorStats stats_f32(std::span<const float> x) noexcept {
   return {.finite = true,
           .max_abs = std::bit_cast<float>(raw.max_bits),
           .sum_squares = raw.sum_squares};
+}
+
+void product_nt_f32(const Product& p) noexcept {
+  require(p.lda >= p.k && p.ldb >= p.k && p.ldc >= p.n, "product_nt_f32: rows overlap");
+  table().products->dots({p.m, p.n, p.k, p.a, p.lda, 1, p.b, p.ldb, p.c, p.ldc, p.alpha, p.beta});
+}
+
+void product_nn_f32(const Product& p) noexcept {
+  require(p.lda >= p.k && p.ldb >= p.n && p.ldc >= p.n, "product_nn_f32: rows overlap");
+  table().products->strided(
+      {p.m, p.n, p.k, p.a, p.lda, 1, p.b, p.ldb, p.c, p.ldc, p.alpha, p.beta});
+}
+
+void product_tn_f32(const Product& p) noexcept {
+  require(p.lda >= p.m && p.ldb >= p.n && p.ldc >= p.n, "product_tn_f32: rows overlap");
+  table().products->strided(
+      {p.m, p.n, p.k, p.a, 1, p.lda, p.b, p.ldb, p.c, p.ldc, p.alpha, p.beta});
 }
 
 std::string_view active_variant() noexcept {

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/product_table.hpp"
+
 namespace chorus::kernels {
 
 /// VectorStats before the finiteness test. `max_bits` is the largest magnitude seen as an integer
@@ -25,6 +27,7 @@ struct Table {
   void (*add_scaled_f32)(const float* base, double alpha, const float* x, float* out, size_t n);
   void (*subtract_f32)(const float* y, const float* x, float* out, size_t n);
   RawStats (*stats_f32)(const float* x, size_t n);
+  const ProductTable* products;
 };
 
 extern const Table kRefTable;

@@ -170,14 +170,15 @@ RawStats stats_f32(const float* x, size_t n) {
 }
 
 template <class V>
-constexpr Table table_of(const char* name) {
+constexpr Table table_of(const char* name, const ProductTable* products) {
   return {name,
           fold_f32<V>,
           merge_i64<V>,
           lane_mean_f32<V>,
           add_scaled_f32<V>,
           subtract_f32<V>,
-          stats_f32<V>};
+          stats_f32<V>,
+          products};
 }
 
 }  // namespace

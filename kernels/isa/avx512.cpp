@@ -52,6 +52,6 @@ struct Avx512 {
 
 }  // namespace
 
-constinit const Table kAvx512Table = table_of<Avx512>("avx512");
+constinit const Table kAvx512Table = table_of<Avx512>("avx512", &kAvx512ProductTable);
 
 }  // namespace chorus::kernels

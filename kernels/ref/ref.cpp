@@ -65,7 +65,13 @@ RawStats stats_f32(const float* x, size_t n) {
 
 }  // namespace
 
-constinit const Table kRefTable = {
-    "ref", fold_f32, merge_i64, lane_mean_f32, add_scaled_f32, subtract_f32, stats_f32};
+constinit const Table kRefTable = {"ref",
+                                   fold_f32,
+                                   merge_i64,
+                                   lane_mean_f32,
+                                   add_scaled_f32,
+                                   subtract_f32,
+                                   stats_f32,
+                                   &kRefProductTable};
 
 }  // namespace chorus::kernels

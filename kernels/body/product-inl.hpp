@@ -1,0 +1,176 @@
+// The loops of every vector variant of the products, written once over a policy V. Include it after
+// the policy, from isa/*.cpp only; see vector-inl.hpp.
+//
+// V provides:
+//   V16                      16 floats
+//   zero(), splat(float), load(p), load_first(p, count), store(p, v), store_first(p, v, count)
+//   fma(a, b, c)             a·b + c, rounded once
+//   mul(a, b)
+//   sum(v)                   the 16 lanes by halves: v[j] += v[j + h] for h = 8, 4, 2, 1
+//   sum4(v0, v1, v2, v3, out) four of them
+//   kDotRows                 rows of a block of dots (times 4 columns)
+//   kRows, kVectors          rows and vectors of a block of strided
+// so that a block's sums stay in registers.
+#pragma once
+
+#include <stddef.h>
+
+#include "kernels/product_table.hpp"
+
+namespace chorus::kernels {
+namespace {
+
+constexpr size_t kWide = 16;           // floats of a V16
+constexpr size_t kPanelFloats = 8192;  // of B that stay in the first-level cache: 32 KiB
+constexpr size_t kDotColumns = 4;      // columns of a block of dots
+
+template <class V>
+inline float finish_one(const RawProduct& p, float sum, const float* c) {
+  return p.beta == 0.0F ? p.alpha * sum : __builtin_fmaf(p.alpha, sum, p.beta * *c);
+}
+
+// kRows × kCols sums of products, each over 16 lanes.
+template <class V, size_t kRows, size_t kCols>
+inline void dot_block(const RawProduct& p, size_t i, size_t j) {
+  using V16 = typename V::V16;
+  V16 sums[kRows][kCols];
+  const float* a[kRows];
+  const float* b[kCols];
+  for (size_t r = 0; r < kRows; ++r) a[r] = p.a + (i + r) * p.row;
+  for (size_t c = 0; c < kCols; ++c) b[c] = p.b + (j + c) * p.ldb;
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t c = 0; c < kCols; ++c) sums[r][c] = V::zero();
+  }
+  size_t q = 0;
+  for (; q + kWide <= p.k; q += kWide) {
+    V16 right[kCols];
+    for (size_t c = 0; c < kCols; ++c) right[c] = V::load(b[c] + q);
+    for (size_t r = 0; r < kRows; ++r) {
+      const V16 left = V::load(a[r] + q);
+      for (size_t c = 0; c < kCols; ++c) sums[r][c] = V::fma(left, right[c], sums[r][c]);
+    }
+  }
+  if (q < p.k) {
+    V16 right[kCols];
+    for (size_t c = 0; c < kCols; ++c) right[c] = V::load_first(b[c] + q, p.k - q);
+    for (size_t r = 0; r < kRows; ++r) {
+      const V16 left = V::load_first(a[r] + q, p.k - q);
+      for (size_t c = 0; c < kCols; ++c) sums[r][c] = V::fma(left, right[c], sums[r][c]);
+    }
+  }
+  for (size_t r = 0; r < kRows; ++r) {
+    float* const out = p.c + (i + r) * p.ldc + j;
+    float whole[kDotColumns];
+    if constexpr (kCols == kDotColumns) {
+      V::sum4(sums[r][0], sums[r][1], sums[r][2], sums[r][3], whole);
+    } else {
+      for (size_t c = 0; c < kCols; ++c) whole[c] = V::sum(sums[r][c]);
+    }
+    for (size_t c = 0; c < kCols; ++c) out[c] = finish_one<V>(p, whole[c], out + c);
+  }
+}
+
+template <class V, size_t kRows>
+inline void dot_rows(const RawProduct& p, size_t i, size_t j, size_t cols) {
+  if (cols == kDotColumns) return dot_block<V, kRows, kDotColumns>(p, i, j);
+  for (size_t c = 0; c < cols; ++c) dot_block<V, kRows, 1>(p, i, j + c);
+}
+
+template <class V, size_t kRows>
+inline void dot_tail(const RawProduct& p, size_t i, size_t j, size_t cols, size_t rows) {
+  if (rows == kRows) return dot_rows<V, kRows>(p, i, j, cols);
+  if constexpr (kRows > 1) dot_tail<V, kRows - 1>(p, i, j, cols, rows);
+}
+
+template <class V>
+void dots(const RawProduct& p) {
+  for (size_t j = 0; j < p.n; j += kDotColumns) {
+    const size_t cols = p.n - j < kDotColumns ? p.n - j : kDotColumns;
+    // Rows in blocks of nearly one size: 10 is 5 + 5 where a block may have 6.
+    const size_t blocks = (p.m + V::kDotRows - 1) / V::kDotRows;
+    size_t i = 0;
+    for (size_t block = 0; block < blocks; ++block) {
+      const size_t rows = (p.m - i + blocks - block - 1) / (blocks - block);
+      dot_tail<V, V::kDotRows>(p, i, j, cols, rows);
+      i += rows;
+    }
+  }
+}
+
+// kRows rows × kVectors vectors of C; the last vector may have fewer than 16 columns.
+template <class V, size_t kRows, size_t kVectors>
+inline void strided_block(const RawProduct& p, size_t i, size_t j, size_t last) {
+  using V16 = typename V::V16;
+  V16 sums[kRows][kVectors];
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t v = 0; v < kVectors; ++v) sums[r][v] = V::zero();
+  }
+  const float* a = p.a + i * p.row;
+  const float* b = p.b + j;
+  for (size_t q = 0; q < p.k; ++q, a += p.step, b += p.ldb) {
+    V16 right[kVectors];
+    for (size_t v = 0; v + 1 < kVectors; ++v) right[v] = V::load(b + v * kWide);
+    right[kVectors - 1] = last == kWide ? V::load(b + (kVectors - 1) * kWide)
+                                        : V::load_first(b + (kVectors - 1) * kWide, last);
+    for (size_t r = 0; r < kRows; ++r) {
+      const V16 left = V::splat(a[r * p.row]);
+      for (size_t v = 0; v < kVectors; ++v) sums[r][v] = V::fma(left, right[v], sums[r][v]);
+    }
+  }
+  const V16 alpha = V::splat(p.alpha);
+  const V16 beta = V::splat(p.beta);
+  for (size_t r = 0; r < kRows; ++r) {
+    float* const out = p.c + (i + r) * p.ldc + j;
+    for (size_t v = 0; v < kVectors; ++v) {
+      float* const at = out + v * kWide;
+      const bool whole = v + 1 < kVectors || last == kWide;
+      V16 result = V::mul(alpha, sums[r][v]);
+      if (p.beta != 0.0F) {
+        const V16 before = whole ? V::load(at) : V::load_first(at, last);
+        result = V::fma(alpha, sums[r][v], V::mul(beta, before));
+      }
+      if (whole) {
+        V::store(at, result);
+      } else {
+        V::store_first(at, result, last);
+      }
+    }
+  }
+}
+
+template <class V, size_t kRows>
+inline void strided_columns(const RawProduct& p, size_t i, size_t j, size_t end) {
+  for (; j + V::kVectors * kWide <= end; j += V::kVectors * kWide) {
+    strided_block<V, kRows, V::kVectors>(p, i, j, kWide);
+  }
+  for (; j < end; j += kWide) {
+    strided_block<V, kRows, 1>(p, i, j, end - j < kWide ? end - j : kWide);
+  }
+}
+
+template <class V, size_t kRows>
+inline void strided_tail(const RawProduct& p, size_t i, size_t j, size_t end, size_t rows) {
+  if (rows == kRows) return strided_columns<V, kRows>(p, i, j, end);
+  if constexpr (kRows > 1) strided_tail<V, kRows - 1>(p, i, j, end, rows);
+}
+
+template <class V>
+void strided(const RawProduct& p) {
+  // Panels of columns, so that k rows of B stay in the first-level cache for all rows of C.
+  constexpr size_t kStep = V::kVectors * kWide;
+  size_t panel = p.k == 0 ? p.n : kPanelFloats / p.k / kStep * kStep;
+  if (panel < kStep) panel = kStep;
+  for (size_t j = 0; j < p.n; j += panel) {
+    const size_t end = p.n - j < panel ? p.n : j + panel;
+    const size_t blocks = (p.m + V::kRows - 1) / V::kRows;
+    size_t i = 0;
+    for (size_t block = 0; block < blocks; ++block) {
+      const size_t rows = (p.m - i + blocks - block - 1) / (blocks - block);
+      strided_tail<V, V::kRows>(p, i, j, end, rows);
+      i += rows;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace chorus::kernels

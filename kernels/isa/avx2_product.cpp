@@ -1,0 +1,72 @@
+// Products with AVX2 and FMA. Nothing here may be visible to the linker but the table.
+#include <immintrin.h>
+
+#include "kernels/body/product-inl.hpp"
+
+namespace chorus::kernels {
+namespace {
+
+// 0 or all ones in the first `count` of 8 lanes, read from the middle of this.
+alignas(32) constexpr int kMask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+
+struct Avx2 {
+  struct V16 {
+    __m256 low, high;
+  };
+  static constexpr size_t kDotRows = 1;  // 1 · 4 sums of two registers, 4 · 2 operands
+  static constexpr size_t kRows = 3;     // 3 · 2 sums of two registers, 2 · 2 operands
+  static constexpr size_t kVectors = 2;
+
+  static V16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static V16 splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+  static V16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+  static V16 load_first(const float* p, size_t count) {
+    if (count <= 8) return {_mm256_maskload_ps(p, first(count)), _mm256_setzero_ps()};
+    return {_mm256_loadu_ps(p), _mm256_maskload_ps(p + 8, first(count - 8))};
+  }
+  static void store(float* p, V16 v) {
+    _mm256_storeu_ps(p, v.low);
+    _mm256_storeu_ps(p + 8, v.high);
+  }
+  static void store_first(float* p, V16 v, size_t count) {
+    if (count <= 8) return _mm256_maskstore_ps(p, first(count), v.low);
+    _mm256_storeu_ps(p, v.low);
+    _mm256_maskstore_ps(p + 8, first(count - 8), v.high);
+  }
+  static V16 fma(V16 a, V16 b, V16 c) {
+    return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+  }
+  static V16 mul(V16 a, V16 b) {
+    return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+  }
+
+  static __m128 quarter(V16 v) {
+    const __m256 half = _mm256_add_ps(v.low, v.high);
+    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  }
+  static float sum(V16 v) {
+    const __m128 four = quarter(v);
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
+  static void sum4(V16 v0, V16 v1, V16 v2, V16 v3, float* out) {
+    const __m128 a = quarter(v0);
+    const __m128 b = quarter(v1);
+    const __m128 c = quarter(v2);
+    const __m128 d = quarter(v3);
+    const __m128 ab = _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a));
+    const __m128 cd = _mm_add_ps(_mm_movelh_ps(c, d), _mm_movehl_ps(d, c));
+    _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(ab, cd, 0x88), _mm_shuffle_ps(ab, cd, 0xDD)));
+  }
+
+ private:
+  static __m256i first(size_t count) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask + 8 - count));
+  }
+};
+
+}  // namespace
+
+constinit const ProductTable kAvx2ProductTable = {dots<Avx2>, strided<Avx2>};
+
+}  // namespace chorus::kernels

@@ -1,0 +1,34 @@
+// What a variant provides of matrix products, like table.hpp: built-in types only.
+#pragma once
+
+#include <stddef.h>
+
+namespace chorus::kernels {
+
+/// The contracts are those of chorus/kernels/products.hpp. In `strided`, A's element (i, p) lies at
+/// a[i * row + p * step]: a matrix as it is, or transposed.
+struct RawProduct {
+  size_t m, n, k;
+  const float* a;
+  size_t row, step;
+  const float* b;
+  size_t ldb;
+  float* c;
+  size_t ldc;
+  float alpha, beta;
+};
+
+struct ProductTable {
+  void (*dots)(const RawProduct& p);     ///< C ← α·A·Bᵀ + β·C; A's rows are contiguous
+  void (*strided)(const RawProduct& p);  ///< C ← α·A·B + β·C
+};
+
+extern const ProductTable kRefProductTable;
+#if defined(__x86_64__)
+extern const ProductTable kAvx2ProductTable;
+extern const ProductTable kAvx512ProductTable;
+#elif defined(__aarch64__)
+extern const ProductTable kNeonProductTable;
+#endif
+
+}  // namespace chorus::kernels
