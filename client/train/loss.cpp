@@ -1,7 +1,7 @@
 #include "client/train/loss.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "common/base/assert.hpp"
 
@@ -16,17 +16,36 @@ std::size_t position_of_largest(std::span<const float> row) {
   return best;
 }
 
-}  // namespace
+// What the loss adds to the gradient is scaled by 1 / Σ weights of the labels, as PyTorch does.
+struct ClassWeights {
+  std::span<const float> weights;  // empty: all 1
 
-BatchResult softmax_cross_entropy(std::span<const float> outputs,
-                                  std::span<const std::uint32_t> labels,
+  double of(std::size_t c) const { return weights.empty() ? 1.0 : double{weights[c]}; }
+  double sum(std::size_t classes) const {
+    double all = 0.0;
+    for (std::size_t c = 0; c < classes; ++c) all += of(c);
+    return all;
+  }
+  double of_labels(std::span<const std::uint32_t> labels) const {
+    double all = 0.0;
+    for (const std::uint32_t label : labels) all += of(label);
+    return all;
+  }
+};
+
+// −(1 − ε)·w_y·log p_y − ε/C·Σ_c w_c·log p_c, with log p_c = z_c − top − log Σ exp(z − top)
+BatchResult softmax_cross_entropy(const LossOptions& options,
+                                  std::span<const float> outputs,
                                   std::size_t classes,
+                                  std::span<const std::uint32_t> labels,
                                   std::span<float> gradient) {
-  CHORUS_ASSERT(outputs.size() == labels.size() * classes);
-  CHORUS_ASSERT(gradient.empty() || gradient.size() == outputs.size());
   BatchResult result;
-  std::vector<double> exponentials(classes);
-  const double scale = 1.0 / static_cast<double>(labels.size());
+  const ClassWeights weights{options.class_weights};
+  const double whole = weights.sum(classes);
+  const double label_weight = weights.of_labels(labels);
+  // Examples of classes without weight alone: there is nothing to learn from.
+  const double scale = label_weight > 0.0 ? 1.0 / label_weight : 0.0;
+  const double smooth = options.label_smoothing / static_cast<double>(classes);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto row = outputs.subspan(i * classes, classes);
     const std::size_t label = labels[i];
@@ -34,17 +53,85 @@ BatchResult softmax_cross_entropy(std::span<const float> outputs,
     const std::size_t best = position_of_largest(row);
     const double top = row[best];
     double sum = 0.0;  // a NaN in the row ends up here, and in the loss
-    for (std::size_t c = 0; c < classes; ++c) {
-      exponentials[c] = std::exp(double{row[c]} - top);
-      sum += exponentials[c];
+    for (std::size_t c = 0; c < classes; ++c) sum += std::exp(double{row[c]} - top);
+    const double log_sum = std::log(sum) + top;
+    const double hard = (1.0 - options.label_smoothing) * weights.of(label);
+    double loss = hard * (log_sum - double{row[label]});
+    if (smooth > 0.0) {
+      for (std::size_t c = 0; c < classes; ++c) {
+        loss += smooth * weights.of(c) * (log_sum - double{row[c]});
+      }
     }
-    result.loss += std::log(sum) + top - double{row[label]};
+    result.loss += loss;
     if (best == label) ++result.correct;
     if (gradient.empty()) continue;
     const auto slopes = gradient.subspan(i * classes, classes);
     for (std::size_t c = 0; c < classes; ++c) {
-      slopes[c] = static_cast<float>((exponentials[c] / sum - (c == label ? 1.0 : 0.0)) * scale);
+      const double p = std::exp(double{row[c]} - top) / sum;
+      const double slope =
+          hard * (p - (c == label ? 1.0 : 0.0)) + smooth * (whole * p - weights.of(c));
+      slopes[c] = static_cast<float>(slope * scale);
     }
+  }
+  result.loss *= scale * static_cast<double>(labels.size());
+  return result;
+}
+
+struct Term {
+  double loss;
+  double slope;
+};
+
+// max(z, 0) − z·t + log(1 + exp(−|z|))
+Term logistic(double z, double t) {
+  const double loss = std::max(z, 0.0) - z * t + std::log1p(std::exp(-std::abs(z)));
+  return {loss, 1.0 / (1.0 + std::exp(-z)) - t};
+}
+
+Term regression(Loss loss, double delta, double error) {
+  const double size = std::abs(error);
+  const double sign = error > 0.0 ? 1.0 : error < 0.0 ? -1.0 : 0.0;
+  switch (loss) {
+    case Loss::mean_squared_error:
+      return {error * error, 2.0 * error};
+    case Loss::mean_absolute_error:
+      return {size, sign};
+    default:  // Huber
+      if (size <= delta) return {0.5 * error * error, error};
+      return {delta * (size - 0.5 * delta), std::isnan(error) ? error : delta * sign};
+  }
+}
+
+}  // namespace
+
+BatchResult loss_of(Loss loss,
+                    const LossOptions& options,
+                    std::span<const float> outputs,
+                    std::size_t width,
+                    const Targets& targets,
+                    std::span<float> gradient) {
+  CHORUS_ASSERT(gradient.empty() || gradient.size() == outputs.size());
+  if (loss == Loss::softmax_cross_entropy) {
+    CHORUS_ASSERT(outputs.size() == targets.labels.size() * width);
+    return softmax_cross_entropy(options, outputs, width, targets.labels, gradient);
+  }
+  CHORUS_ASSERT(outputs.size() == targets.values.size());
+  BatchResult result;
+  const bool binary = loss == Loss::binary_cross_entropy;
+  const double scale = 1.0 / static_cast<double>(outputs.size());
+  for (std::size_t first = 0; first < outputs.size(); first += width) {
+    std::size_t right = 0;
+    for (std::size_t i = first; i < first + width; ++i) {
+      const double z = outputs[i];
+      const double t = targets.values[i];
+      const Term term = binary ? logistic(z, t) : regression(loss, options.huber_delta, z - t);
+      const double error = binary ? term.slope : z - t;
+      result.loss += term.loss / static_cast<double>(width);
+      result.squares += error * error / static_cast<double>(width);
+      if ((z > 0.0) == (t > 0.5)) ++right;
+      if (!gradient.empty()) gradient[i] = static_cast<float>(term.slope * scale);
+    }
+    if (right == width) ++result.correct;
   }
   return result;
 }

@@ -1,28 +1,40 @@
-// Softmax cross-entropy: loss, derivative, and how many were right.
+// What is minimised: losses, their derivatives, and how many examples were right.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "chorus/model.hpp"
+
 namespace chorus::train {
 
 /// Sums over the examples of a batch.
 struct BatchResult {
-  double loss = 0.0;  ///< NaN or infinite when an output is
-  std::uint64_t correct =
-      0;  ///< examples whose largest output is their label's (the first of equals)
+  double loss = 0.0;          ///< n times the batch's mean loss; NaN or infinite when an output is
+  std::uint64_t correct = 0;  ///< classes: the largest output (the first of equals) is the label's;
+                              ///< binary cross-entropy: outputs on their target's side, all of them
+  double squares = 0.0;       ///< squared errors of an example, averaged over its targets
 };
 
-/// loss_i = log Σ_c exp(z_ic) − z_i,label;  ∂(mean loss)/∂z_ic = (softmax(z_i)_c − [c = label]) /
-/// n. Computed in double, without overflow.
-/// @param outputs   f32[n × classes]  z, row-major
-/// @param labels    u32[n]            each < classes (asserted)
-/// @param gradient  f32[n × classes]  out; empty: not wanted
+/// What the examples of a batch should give.
+struct Targets {
+  std::span<const std::uint32_t> labels;  ///< u32[n], for softmax_cross_entropy: below the classes
+  std::span<const float> values;          ///< f32[n × outputs], for the other losses
+};
+
+/// The loss of a batch, averaged over examples (and targets), by the formulas of docs/models.md.
+/// Computed in double, without overflow.
+/// @param outputs   f32[n × width]  row-major
+/// @param width     outputs of one example
+/// @param gradient  f32[n × width]  out, ∂(mean loss)/∂outputs; empty: not wanted
 /// @determinism     order of examples fixed; bits depend on the C library's exp and log
-BatchResult softmax_cross_entropy(std::span<const float> outputs,
-                                  std::span<const std::uint32_t> labels,
-                                  std::size_t classes,
-                                  std::span<float> gradient);
+/// @source          torch.nn: CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, L1Loss, HuberLoss
+BatchResult loss_of(Loss loss,
+                    const LossOptions& options,
+                    std::span<const float> outputs,
+                    std::size_t width,
+                    const Targets& targets,
+                    std::span<float> gradient);
 
 }  // namespace chorus::train

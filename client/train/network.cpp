@@ -1,6 +1,7 @@
 #include "client/train/network.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <numeric>
 #include <variant>
@@ -12,16 +13,16 @@
 namespace chorus::train {
 namespace {
 
-// A task needs two (whole and last batch), or four with evaluation in between; each holds a
-// batch's activations, so forgotten sizes must not pile up.
+// A task needs one or two (training, evaluation), with batch norm four; each holds a batch's
+// activations, so forgotten sizes must not pile up.
 constexpr std::size_t kTapesMax = 8;
 
 std::size_t product(const std::vector<std::uint64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>());
 }
 
-std::int64_t dim(std::uint64_t value) {
-  return static_cast<std::int64_t>(value);
+bool by_class(const ModelSpec& model) {
+  return model.loss == Loss::softmax_cross_entropy;
 }
 
 }  // namespace
@@ -36,6 +37,10 @@ Result<std::unique_ptr<Network>> Network::create(const ModelSpec& model, unsigne
   std::unique_ptr<Network> network(new Network(model, std::move(layout), std::max(threads, 1U)));
   network->inputs_ = product(model.input_shape);
   network->outputs_ = shapes.back()[0];
+  network->has_batch_norm_ =
+      std::any_of(model.layers.begin(), model.layers.end(), [](const Layer& layer) {
+        return std::holds_alternative<BatchNorm>(layer);
+      });
   CHORUS_TRY(network->parameters_, tensor::AlignedBuffer<float>::create(count));
   CHORUS_TRY(network->gradient_, tensor::AlignedBuffer<float>::create(count, tensor::Fill::zero));
   return network;
@@ -51,6 +56,11 @@ Result<void> Network::accepts(const client::Dataset& data) const {
                             tensor::describe_shape(have),
                             tensor::describe_shape(want)));
   }
+  CHORUS_OK(accepts_indices(data));
+  return by_class(model_) ? accepts_labels(data) : accepts_targets(data);
+}
+
+Result<void> Network::accepts_labels(const client::Dataset& data) const {
   for (std::size_t i = 0; i < data.size(); ++i) {
     if (data.label(i) >= outputs_) {
       return fail(errc::unsupported_feature,
@@ -65,90 +75,142 @@ Result<void> Network::accepts(const client::Dataset& data) const {
   return {};
 }
 
+// Without targets of their own, examples aim at their labels.
+Result<void> Network::accepts_targets(const client::Dataset& data) const {
+  const std::size_t have = data.target_count() == 0 ? 1 : data.target_count();
+  if (have != outputs_) {
+    return fail(
+        errc::unsupported_feature,
+        fmt::format(
+            "the examples here have {} targets each; the model has {} outputs", have, outputs_));
+  }
+  if (model_.loss != Loss::binary_cross_entropy) return {};
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    for (std::size_t j = 0; j < have; ++j) {
+      const float target =
+          data.target_count() == 0 ? static_cast<float>(data.label(i)) : data.targets(i)[j];
+      if (target >= 0.0F && target <= 1.0F) continue;
+      return fail(errc::unsupported_feature,
+                  fmt::format("example {} here has the target {}; binary_cross_entropy expects 0 "
+                              "to 1",
+                              i,
+                              target));
+    }
+  }
+  return {};
+}
+
+Result<void> Network::accepts_indices(const client::Dataset& data) const {
+  const auto* embedding = std::get_if<Embedding>(&model_.layers.front());
+  if (embedding == nullptr) return {};
+  const auto most = static_cast<float>(embedding->vocabulary - 1);
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const auto features = data.features(i);
+    for (std::size_t j = 0; j < features.size(); ++j) {
+      if (features[j] >= 0.0F && features[j] <= most && std::floor(features[j]) == features[j]) {
+        continue;
+      }
+      return fail(errc::unsupported_feature,
+                  fmt::format("example {} here has {} at step {}; the model's embedding expects "
+                              "whole numbers from 0 to {}",
+                              i,
+                              features[j],
+                              j,
+                              embedding->vocabulary - 1));
+    }
+  }
+  return {};
+}
+
 Result<BatchResult> Network::gradient_of(const client::Dataset& data,
-                                         std::span<const std::uint32_t> rows) {
+                                         const Batch& batch,
+                                         const FusedStep* fused) {
   const ThreadLimit limit(threads_);
-  CHORUS_TRY(Tape* const tape, tape_for({rows.size(), Tape::Mode::forward_and_backward}));
-  load(*tape, data, rows);
+  CHORUS_TRY(last_, tape_for(batch, Tape::Mode::train));
+  load(*last_, data, batch.rows);
+  last_->set_randomness(key_, step_);
   BatchResult result;
   CHORUS_OK(guarded([&] {
-    tape->forward();
-    result = softmax_cross_entropy(tape->output(), labels_, outputs_, tape->output_gradient());
-    tape->backward();
+    last_->forward();
+    const std::span<float> slopes = last_->output_gradient();
+    const std::size_t used = batch.rows.size() * outputs_;
+    result = measure(*last_, batch.rows.size(), slopes.first(used));
+    std::fill(slopes.begin() + static_cast<std::ptrdiff_t>(used), slopes.end(), 0.0F);
+    last_->backward(fused);
   }));
   return result;
 }
 
-Result<BatchResult> Network::loss_of(const client::Dataset& data,
-                                     std::span<const std::uint32_t> rows) {
+Result<BatchResult> Network::loss_of(const client::Dataset& data, const Batch& batch) {
   const ThreadLimit limit(threads_);
-  CHORUS_TRY(Tape* const tape, tape_for({rows.size(), Tape::Mode::forward_only}));
-  load(*tape, data, rows);
+  CHORUS_TRY(Tape* const tape, tape_for(batch, Tape::Mode::evaluate));
+  load(*tape, data, batch.rows);
   BatchResult result;
   CHORUS_OK(guarded([&] {
     tape->forward();
-    result = softmax_cross_entropy(tape->output(), labels_, outputs_, {});
+    result = measure(*tape, batch.rows.size(), {});
   }));
   return result;
 }
 
-Result<Tape*> Network::tape_for(const Shape& shape) {
-  CHORUS_ASSERT(shape.batch > 0);
+BatchResult Network::measure(Tape& tape, std::size_t examples, std::span<float> gradient) const {
+  return train::loss_of(model_.loss,
+                        model_.loss_options,
+                        tape.output().first(examples * outputs_),
+                        outputs_,
+                        {labels_, targets_},
+                        gradient);
+}
+
+Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode) {
+  CHORUS_ASSERT(!batch.rows.empty());
+  // In evaluation batch norm has fixed statistics: rows do not disturb each other.
+  const bool exact = has_batch_norm_ && mode == Tape::Mode::train;
+  const std::size_t rows = batch.rows.size();
+  const Shape shape{exact ? rows : std::max(rows, batch.capacity), mode};
   if (const auto found = tapes_.find(shape); found != tapes_.end()) return found->second.get();
   if (tapes_.size() >= kTapesMax) tapes_.clear();
   std::unique_ptr<Tape> tape;
   CHORUS_OK(guarded([&] {
-    std::vector<std::int64_t> input{dim(shape.batch)};
-    for (const std::uint64_t side : model_.input_shape) input.push_back(dim(side));
-    tape = std::make_unique<Tape>(shape.mode, input);
-    std::size_t next = 0;
-    for (const Layer& layer : model_.layers) {
-      const bool has_tensors =
-          std::holds_alternative<Dense>(layer) || std::holds_alternative<Conv2d>(layer);
-      add_layer(*tape, layer, has_tensors ? take_tensors(next, shape.mode) : LayerTensors{});
-    }
-    tape->finish();
+    const bool training = mode == Tape::Mode::train;
+    tape = std::make_unique<Tape>(Tape::Options{&model_,
+                                                &layout_,
+                                                parameters_.data(),
+                                                training ? gradient_.data() : nullptr,
+                                                shape.batch,
+                                                mode});
   }));
   return tapes_.emplace(shape, std::move(tape)).first->second.get();
 }
 
-// Weight and bias of one layer are neighbours in the layout.
-LayerTensors Network::take_tensors(std::size_t& next, Tape::Mode mode) {
-  const std::uint64_t weight = layout_.tensors[next].offset;
-  const std::uint64_t bias = layout_.tensors[next + 1].offset;
-  next += 2;
-  LayerTensors tensors{parameters_.data() + weight, parameters_.data() + bias, nullptr, nullptr};
-  if (mode == Tape::Mode::forward_and_backward) {
-    tensors.weight_gradient = gradient_.data() + weight;
-    tensors.bias_gradient = gradient_.data() + bias;
-  }
-  return tensors;
-}
-
-void Network::add_layer(Tape& tape, const Layer& layer, const LayerTensors& tensors) {
-  if (const auto* dense = std::get_if<Dense>(&layer)) {
-    tape.dense(dim(dense->units), tensors);
-  } else if (const auto* conv = std::get_if<Conv2d>(&layer)) {
-    tape.convolution(
-        dim(conv->channels), {dim(conv->kernel), dim(conv->stride), dim(conv->padding)}, tensors);
-  } else if (const auto* pool = std::get_if<MaxPool2d>(&layer)) {
-    tape.max_pool({dim(pool->kernel), dim(pool->stride), 0});
-  } else if (std::holds_alternative<Relu>(layer)) {
-    tape.relu();
-  } else {
-    tape.flatten();
-  }
-}
-
 void Network::load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows) {
   const std::span<float> input = tape.input();
-  CHORUS_ASSERT(input.size() == rows.size() * data.feature_count());
+  CHORUS_ASSERT(input.size() >= rows.size() * data.feature_count());
   labels_.resize(rows.size());
+  targets_.resize(by_class(model_) ? 0 : rows.size() * outputs_);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const auto features = data.features(rows[i]);
     std::copy(features.begin(), features.end(), input.subspan(i * features.size()).begin());
     labels_[i] = data.label(rows[i]);
+    if (targets_.empty()) continue;
+    if (data.target_count() == 0) {
+      targets_[i] = static_cast<float>(labels_[i]);
+    } else {
+      const auto targets = data.targets(rows[i]);
+      std::copy(targets.begin(),
+                targets.end(),
+                targets_.begin() + static_cast<std::ptrdiff_t>(i * outputs_));
+    }
   }
+  // The rest of the tape's batch: finite numbers that carry no weight.
+  const std::size_t used = rows.size() * data.feature_count();
+  std::fill(input.begin() + static_cast<std::ptrdiff_t>(used), input.end(), 0.0F);
+}
+
+std::size_t Network::arena_bytes() const noexcept {
+  std::size_t most = 0;
+  for (const auto& [shape, tape] : tapes_) most = std::max(most, tape->arena_bytes());
+  return most;
 }
 
 }  // namespace chorus::train

@@ -13,10 +13,18 @@
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
 #include "client/train/loss.hpp"
-#include "client/train/onednn_adapter.hpp"
+#include "client/train/tape/tape.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 
 namespace chorus::train {
+
+/// Which examples, and how large a batch the tape is made for: at least rows.size(), 0: that many.
+/// A smaller batch runs on the tape of the larger one, its other rows without weight, unless the
+/// model has batch norm, whose statistics they would disturb.
+struct Batch {
+  std::span<const std::uint32_t> rows;
+  std::size_t capacity = 0;
+};
 
 /// Not copyable, not movable: tapes point into its buffers. Used by one thread at a time.
 class Network {
@@ -34,19 +42,34 @@ class Network {
 
   /// f32[layout().parameters], PyTorch layout. Uninitialised at first.
   std::span<float> parameters() noexcept { return parameters_.span(); }
-  /// f32[layout().parameters]: of the last gradient_of().
-  std::span<const float> gradient() const noexcept { return gradient_.span(); }
+  /// f32[layout().parameters]: of the last gradient_of(); 0 for buffers.
+  std::span<float> gradient() noexcept { return gradient_.span(); }
 
-  /// Whether the model takes these examples: shape and labels.
+  /// Whether the model takes these examples: shape, labels or targets, indices of an embedding.
   /// @errors unsupported_feature
   Result<void> accepts(const client::Dataset& data) const;
 
-  /// Forward and backward over the given rows: gradient() = ∂(mean loss)/∂parameters().
+  /// Dropout's masks are a function of these.
+  void set_randomness(std::uint64_t key, std::uint64_t step) noexcept {
+    key_ = key;
+    step_ = step;
+  }
+
+  /// Forward and backward in training: gradient() = ∂(mean loss)/∂parameters(); batch norm moves
+  /// its running values.
+  /// @param fused  not null: tensors for which stepped() is true are stepped instead
   /// @pre accepts(data), rows not empty and within data
   /// @errors busy: no memory; unsupported_feature, internal: oneDNN
-  Result<BatchResult> gradient_of(const client::Dataset& data, std::span<const std::uint32_t> rows);
-  /// Forward only.
-  Result<BatchResult> loss_of(const client::Dataset& data, std::span<const std::uint32_t> rows);
+  Result<BatchResult> gradient_of(const client::Dataset& data,
+                                  const Batch& batch,
+                                  const FusedStep* fused = nullptr);
+  /// Of the last gradient_of() with a fused step.
+  bool stepped(std::size_t tensor) const noexcept { return last_->fused(tensor); }
+  /// Forward only, as in evaluation.
+  Result<BatchResult> loss_of(const client::Dataset& data, const Batch& batch);
+
+  /// The largest arena of the tapes made so far.
+  std::size_t arena_bytes() const noexcept;
 
  private:
   struct Shape {
@@ -57,20 +80,27 @@ class Network {
 
   Network(ModelSpec model, TensorLayout layout, unsigned threads);
 
-  Result<Tape*> tape_for(const Shape& shape);
-  LayerTensors take_tensors(std::size_t& next, Tape::Mode mode);
+  Result<Tape*> tape_for(const Batch& batch, Tape::Mode mode);
   void load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows);
-  static void add_layer(Tape& tape, const Layer& layer, const LayerTensors& tensors);
+  BatchResult measure(Tape& tape, std::size_t examples, std::span<float> gradient) const;
+  Result<void> accepts_labels(const client::Dataset& data) const;
+  Result<void> accepts_targets(const client::Dataset& data) const;
+  Result<void> accepts_indices(const client::Dataset& data) const;
 
   ModelSpec model_;
   TensorLayout layout_;
   unsigned threads_;
   std::size_t inputs_ = 0;
   std::size_t outputs_ = 0;
+  bool has_batch_norm_ = false;
   tensor::AlignedBuffer<float> parameters_;
   tensor::AlignedBuffer<float> gradient_;
   std::vector<std::uint32_t> labels_;  // of the batch
+  std::vector<float> targets_;         // of the batch
   std::map<Shape, std::unique_ptr<Tape>> tapes_;
+  Tape* last_ = nullptr;
+  std::uint64_t key_ = 0;
+  std::uint64_t step_ = 0;
 };
 
 }  // namespace chorus::train

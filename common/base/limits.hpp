@@ -32,6 +32,8 @@ inline constexpr std::size_t kLayersMax = 1024;
 inline constexpr std::size_t kSafetensorsHeaderBytesMax = 4U << 20U;
 inline constexpr std::uint64_t kActivationElementsMax = 1ULL << 28U;  ///< of one layer, per example
 inline constexpr std::size_t kModelJsonBytesMax = 256U << 10U;        ///< architecture as JSON
+inline constexpr std::size_t kClassWeightsMax = 4096;                 ///< of a loss
+inline constexpr std::size_t kLayerAttributesMax = 16;  ///< options of one layer in a message
 
 // Rounds.
 inline constexpr std::uint32_t kCohortMax = 100'000;

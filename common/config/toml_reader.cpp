@@ -13,6 +13,7 @@
 #include "common/base/try.hpp"
 #include "common/config/suggest.hpp"
 #include "common/config/units.hpp"
+#include "common/config/value_rules.hpp"
 
 namespace chorus::config {
 namespace {
@@ -44,35 +45,6 @@ std::string shown(const toml::node& node) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   if (text.size() > kShownBytesMax) text = text.substr(0, kShownBytesMax) + "…";
   return text;
-}
-
-std::string range_text(const WholeRule& rule) {
-  constexpr auto kNoMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-  if (rule.max >= kNoMax) return fmt::format("a whole number of at least {}", rule.min);
-  return fmt::format("a whole number from {} to {}", rule.min, rule.max);
-}
-
-std::string range_text(const NumberRule& rule) {
-  const bool low = rule.min > std::numeric_limits<double>::lowest();
-  const bool high = rule.max < std::numeric_limits<double>::max();
-  if (low && high) {
-    return fmt::format("a number in {}{}, {}{}",
-                       rule.min_excluded ? '(' : '[',
-                       rule.min,
-                       rule.max,
-                       rule.max_excluded ? ')' : ']');
-  }
-  if (low)
-    return fmt::format("a number {} {}", rule.min_excluded ? "above" : "of at least", rule.min);
-  if (high)
-    return fmt::format("a number {} {}", rule.max_excluded ? "below" : "of at most", rule.max);
-  return "a number";
-}
-
-bool within(double value, const NumberRule& rule) {
-  if (!std::isfinite(value)) return false;
-  if (rule.min_excluded ? value <= rule.min : value < rule.min) return false;
-  return rule.max_excluded ? value < rule.max : value <= rule.max;
 }
 
 bool whole_within(const toml::node& node, const WholeRule& rule, std::uint64_t& into) {
@@ -163,6 +135,27 @@ std::string unknown_text(const detail::TomlState& state,
   std::string names;
   for (const auto word : known) names += (names.empty() ? "" : ", ") + std::string(word);
   return names.empty() ? "unknown key" : "unknown key; known here: " + names;
+}
+
+// Elements of a list: `accepts(element, value)` reads one; `says(element)` is what was expected.
+template <class T, class Accepts, class Says>
+bool read_list(detail::TomlState& state,
+               const std::string& name,
+               const toml::array& list,
+               std::vector<T>& into,
+               const Accepts& accepts,
+               const Says& says) {
+  std::vector<T> values;
+  for (const auto& element : list) {
+    T value{};
+    if (!accepts(element, value)) {
+      note_value(state, fmt::format("{}[{}]", name, values.size()), element, says(element));
+      return false;
+    }
+    values.push_back(std::move(value));
+  }
+  into = std::move(values);
+  return true;
 }
 
 }  // namespace
@@ -275,50 +268,52 @@ bool TomlTable::path(std::string_view key, std::filesystem::path& into) const {
   return true;
 }
 
+// The list under `key`, if it is one.
+const void* TomlTable::list_of(std::string_view key, std::string_view expected) const {
+  const auto* node = as_node(find(key));
+  if (node == nullptr || node->is_array()) return node;
+  note_value(*state_, name_of(key), *node, std::string(expected));
+  return nullptr;
+}
+
 bool TomlTable::texts(std::string_view key,
                       std::vector<std::string>& into,
                       const TextRule& rule) const {
-  const auto* node = as_node(find(key));
-  if (node == nullptr) return false;
-  if (!node->is_array()) {
-    note_value(
-        *state_, name_of(key), *node, fmt::format("a list in brackets of {}", rule.expected));
-    return false;
-  }
-  std::vector<std::string> values;
-  for (const auto& element : *node->as_array()) {
-    if (!text_accepted(element, rule)) {
-      const auto name = fmt::format("{}[{}]", name_of(key), values.size());
-      note_value(*state_, name, element, text_expected(element, rule));
-      return false;
-    }
-    values.push_back(element.as_string()->get());
-  }
-  into = std::move(values);
-  return true;
+  const auto* list = as_node(list_of(key, fmt::format("a list in brackets of {}", rule.expected)));
+  const auto accepts = [&rule](const toml::node& element, std::string& value) {
+    if (!text_accepted(element, rule)) return false;
+    value = element.as_string()->get();
+    return true;
+  };
+  const auto says = [&rule](const toml::node& element) { return text_expected(element, rule); };
+  return list != nullptr &&
+         read_list(*state_, name_of(key), *list->as_array(), into, accepts, says);
 }
 
 bool TomlTable::wholes(std::string_view key,
                        std::vector<std::uint64_t>& into,
                        WholeRule rule) const {
-  const auto* node = as_node(find(key));
-  if (node == nullptr) return false;
-  if (!node->is_array()) {
-    note_value(*state_, name_of(key), *node, "whole numbers in brackets such as [1, 8, 8]");
-    return false;
-  }
-  std::vector<std::uint64_t> values;
-  for (const auto& element : *node->as_array()) {
-    std::uint64_t value = 0;
-    if (!whole_within(element, rule, value)) {
-      note_value(
-          *state_, fmt::format("{}[{}]", name_of(key), values.size()), element, range_text(rule));
-      return false;
-    }
-    values.push_back(value);
-  }
-  into = std::move(values);
-  return true;
+  const auto* list = as_node(list_of(key, "whole numbers in brackets such as [1, 8, 8]"));
+  const auto accepts = [&rule](const toml::node& element, std::uint64_t& value) {
+    return whole_within(element, rule, value);
+  };
+  const auto says = [&rule](const toml::node&) { return range_text(rule); };
+  return list != nullptr &&
+         read_list(*state_, name_of(key), *list->as_array(), into, accepts, says);
+}
+
+bool TomlTable::numbers(std::string_view key,
+                        std::vector<float>& into,
+                        const NumberRule& rule) const {
+  const auto* list = as_node(list_of(key, "numbers in brackets such as [1.0, 2.5]"));
+  const auto accepts = [&rule](const toml::node& element, float& value) {
+    const auto read = element.is_number() ? element.value<double>() : std::nullopt;
+    value = static_cast<float>(read.value_or(0.0));
+    return read && within(*read, rule);
+  };
+  const auto says = [&rule](const toml::node&) { return range_text(rule); };
+  return list != nullptr &&
+         read_list(*state_, name_of(key), *list->as_array(), into, accepts, says);
 }
 
 bool TomlTable::read_whole(std::string_view key, std::uint64_t& into, WholeRule rule) const {

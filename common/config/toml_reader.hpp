@@ -87,6 +87,7 @@ class TomlTable {
   bool path(std::string_view key, std::filesystem::path& into) const;
   bool texts(std::string_view key, std::vector<std::string>& into, const TextRule& rule = {}) const;
   bool wholes(std::string_view key, std::vector<std::uint64_t>& into, WholeRule rule = {}) const;
+  bool numbers(std::string_view key, std::vector<float>& into, const NumberRule& rule = {}) const;
 
   template <class T>
   bool whole(std::string_view key, T& into, WholeRule rule = {}) const {
@@ -130,6 +131,7 @@ class TomlTable {
   TomlTable(detail::TomlState* state, const void* table, std::string name)
       : state_(state), table_(table), name_(std::move(name)) {}
   const void* find(std::string_view key) const;
+  const void* list_of(std::string_view key, std::string_view expected) const;
   bool read_whole(std::string_view key, std::uint64_t& into, WholeRule rule) const;
 
   detail::TomlState* state_;

@@ -1,3 +1,4 @@
+// The tensors that follow from a model's layers, and what they are at the beginning.
 #include "chorus/model.hpp"
 
 #include <algorithm>
@@ -5,106 +6,39 @@
 #include <fmt/format.h>
 #include <set>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "common/base/limits.hpp"
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
+#include "common/tensor/layer_fields.hpp"
 #include "common/tensor/layer_names.hpp"
 
 namespace chorus {
-namespace tensor {
-namespace {
-
-constexpr std::string_view kNameCharacters =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-
-std::string_view given_name(const Layer& layer) noexcept {
-  if (const auto* dense = std::get_if<Dense>(&layer)) return dense->name;
-  if (const auto* conv = std::get_if<Conv2d>(&layer)) return conv->name;
-  return {};
-}
-
-// What layers[index] is called, whether or not that name is allowed.
-std::string name_at(const ModelSpec& model, std::size_t index) {
-  const Layer& layer = model.layers[index];
-  const bool dense = std::holds_alternative<Dense>(layer);
-  if (!dense && !std::holds_alternative<Conv2d>(layer)) return {};
-  if (const std::string_view given = given_name(layer); !given.empty()) return std::string(given);
-  const auto number =
-      std::count_if(model.layers.begin(),
-                    model.layers.begin() + static_cast<std::ptrdiff_t>(index) + 1,
-                    [&layer](const Layer& other) { return other.index() == layer.index(); });
-  return fmt::format("{}{}", dense ? "dense" : "conv", number);
-}
-
-}  // namespace
-
-std::string_view kind_of(const Layer& layer) noexcept {
-  struct Kind {
-    std::string_view operator()(const Dense&) const { return "dense"; }
-    std::string_view operator()(const Conv2d&) const { return "conv2d"; }
-    std::string_view operator()(const MaxPool2d&) const { return "max_pool2d"; }
-    std::string_view operator()(const Relu&) const { return "relu"; }
-    std::string_view operator()(const Flatten&) const { return "flatten"; }
-  };
-  return std::visit(Kind{}, layer);
-}
-
-std::string describe_layer(const ModelSpec& model, std::size_t index) {
-  const std::string name = name_at(model, index);
-  const std::string_view kind = kind_of(model.layers[index]);
-  if (name.empty()) return fmt::format("layer {} ({})", index + 1, kind);
-  return fmt::format("layer {} ({} '{}')", index + 1, kind, name);
-}
-
-std::string describe_shape(const std::vector<std::uint64_t>& shape) {
-  if (shape.empty()) return "a scalar";
-  return fmt::format("{}", fmt::join(shape, "x"));
-}
-
-Result<std::vector<std::string>> layer_names(const ModelSpec& model) {
-  if (model.layers.empty() || model.layers.size() > limits::kLayersMax) {
-    return fail(
-        errc::invalid_argument,
-        fmt::format(
-            "the model has {} layers; expected 1 to {}", model.layers.size(), limits::kLayersMax));
-  }
-  std::vector<std::string> names;
-  std::set<std::string> seen;
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    const std::string_view given = given_name(model.layers[i]);
-    if (given.size() > limits::kNameBytesMax ||
-        given.find_first_not_of(kNameCharacters) != std::string_view::npos) {
-      return fail(errc::invalid_argument,
-                  fmt::format("the name of layer {} ({}) must be at most {} characters out of A-Z "
-                              "a-z 0-9 . _ -; it has {} bytes",
-                              i + 1,
-                              kind_of(model.layers[i]),
-                              limits::kNameBytesMax,
-                              given.size()));
-    }
-    names.push_back(name_at(model, i));
-    if (!names.back().empty() && !seen.insert(names.back()).second) {
-      return fail(errc::invalid_argument,
-                  fmt::format("{} has the name of an earlier layer; every layer needs its own name",
-                              describe_layer(model, i)));
-    }
-  }
-  return names;
-}
-
-}  // namespace tensor
-
 namespace {
 
 using Shape = std::vector<std::uint64_t>;
-using tensor::describe_layer;
 using tensor::describe_shape;
 
 constexpr std::uint64_t kParametersMax = limits::kModelBytesMax / sizeof(float);
 
-// Product of `factors`, or nothing when one is 0 or the product exceeds `most`.
+// How a tensor begins: a constant, uniform in ±bound, or standard normal.
+struct Start {
+  enum class Kind : std::uint8_t { constant, uniform, normal };
+  Kind kind = Kind::constant;
+  double number = 0.0;  // the constant, or the bound
+};
+constexpr Start kZero{};
+constexpr Start kOne{Start::Kind::constant, 1.0};
+constexpr Start kNormal{Start::Kind::normal, 1.0};
+Start within_bound(double bound) {
+  return {Start::Kind::uniform, bound};
+}
+Start he(std::uint64_t fan_in) {
+  return within_bound(std::sqrt(6.0 / static_cast<double>(fan_in)));
+}
+
 bool product_within(const Shape& factors, std::uint64_t most, std::uint64_t& product) {
   product = 1;
   for (const std::uint64_t factor : factors) {
@@ -115,137 +49,12 @@ bool product_within(const Shape& factors, std::uint64_t most, std::uint64_t& pro
   return true;
 }
 
-Result<void> check_activations(const Shape& shape, const std::string& where) {
-  std::uint64_t elements = 0;
-  if (product_within(shape, limits::kActivationElementsMax, elements)) return {};
-  return fail(
-      errc::invalid_argument,
-      fmt::format("{} is {}; every dimension must be at least 1 and their product at most {}",
-                  where,
-                  describe_shape(shape),
-                  limits::kActivationElementsMax));
-}
-
-Result<void> check_input(const ModelSpec& model) {
-  if (model.input_shape.size() != 1 && model.input_shape.size() != 3) {
-    return fail(errc::invalid_argument,
-                fmt::format("input_shape has {} dimensions; expected 1 (features) or 3 (channels, "
-                            "height, width)",
-                            model.input_shape.size()));
-  }
-  return check_activations(model.input_shape, "input_shape");
-}
-
-Failure misfit(const ModelSpec& model,
-               std::size_t index,
-               const Shape& input,
-               std::string_view expected) {
-  return fail(errc::invalid_argument,
-              fmt::format("{} receives {} and expects {}",
-                          describe_layer(model, index),
-                          describe_shape(input),
-                          expected));
-}
-
-// Places of a window along one side: floor((side + 2·padding − kernel) / stride) + 1; 0 if none.
-std::uint64_t windows(std::uint64_t side,
-                      std::uint64_t kernel,
-                      std::uint64_t stride,
-                      std::uint64_t padding) {
-  std::uint64_t padded = 0;
-  if (__builtin_mul_overflow(padding, std::uint64_t{2}, &padded)) return 0;
-  if (__builtin_add_overflow(padded, side, &padded)) return 0;
-  if (kernel == 0 || stride == 0 || kernel > padded) return 0;
-  return (padded - kernel) / stride + 1;
-}
-
-// Derives the output shape of one layer from its input shape.
-struct OutputShape {
-  const ModelSpec& model;
-  std::size_t index;
-  const Shape& input;
-
-  Result<Shape> operator()(const Dense& dense) const {
-    if (input.size() != 1) {
-      return misfit(model, index, input, "a flat input; put a flatten layer before it");
-    }
-    if (dense.units == 0) return zero("units");
-    return Shape{dense.units};
-  }
-
-  Result<Shape> operator()(const Conv2d& conv) const {
-    if (conv.channels == 0) return zero("channels");
-    if (conv.padding >= std::max<std::uint64_t>(conv.kernel, 1)) {
-      return fail(errc::invalid_argument,
-                  fmt::format("{} has padding {} and kernel {}; padding must be less than kernel",
-                              describe_layer(model, index),
-                              conv.padding,
-                              conv.kernel));
-    }
-    return windowed(conv.channels, conv.kernel, conv.stride, conv.padding);
-  }
-
-  Result<Shape> operator()(const MaxPool2d& pool) const {
-    return windowed(input[0], pool.kernel, pool.stride, 0);
-  }
-
-  Result<Shape> operator()(const Relu&) const { return input; }
-
-  Result<Shape> operator()(const Flatten&) const {
-    std::uint64_t elements = 1;
-    for (const std::uint64_t side : input) elements *= side;  // within limits: checked before
-    return Shape{elements};
-  }
-
- private:
-  Failure zero(std::string_view what) const {
-    return fail(
-        errc::invalid_argument,
-        fmt::format("{} has {} 0; expected at least 1", describe_layer(model, index), what));
-  }
-
-  Result<Shape> windowed(std::uint64_t channels,
-                         std::uint64_t kernel,
-                         std::uint64_t stride,
-                         std::uint64_t padding) const {
-    if (kernel == 0) return zero("kernel");
-    if (stride == 0) return zero("stride");
-    if (input.size() != 3) return misfit(model, index, input, "channels x height x width");
-    const std::uint64_t height = windows(input[1], kernel, stride, padding);
-    const std::uint64_t width = windows(input[2], kernel, stride, padding);
-    if (height == 0 || width == 0) {
-      return misfit(
-          model,
-          index,
-          input,
-          fmt::format(
-              "at least {0}x{0} pixels (its kernel), padding of {1} included", kernel, padding));
-    }
-    return Shape{channels, height, width};
-  }
-};
-
-Result<void> check_output(const ModelSpec& model, const Shape& output) {
-  if (model.loss != Loss::softmax_cross_entropy) {
-    return fail(errc::invalid_argument,
-                fmt::format("loss {} is unknown; expected softmax_cross_entropy",
-                            static_cast<unsigned>(model.loss)));
-  }
-  if (output.size() == 1 && output[0] >= 2) return {};
-  return fail(errc::invalid_argument,
-              fmt::format("the last output, of {}, is {}; softmax_cross_entropy expects one score "
-                          "for each of at least 2 classes",
-                          describe_layer(model, model.layers.size() - 1),
-                          describe_shape(output)));
-}
-
-// Collects tensors one after the other.
+// Collects the tensors of one layer after the other.
 class LayoutBuilder {
  public:
-  Result<void> add(const std::string& layer, Shape weight) {
-    const std::uint64_t outputs = weight.front();
-    CHORUS_OK(append(layer + ".weight", std::move(weight)));
-    return append(layer + ".bias", Shape{outputs});
+  Result<void> add_layer(const Layer& layer, const std::string& name, const Shape& input) {
+    name_ = name;
+    return std::visit([&](const auto& one) { return tensors(one, input); }, layer);
   }
 
   Result<TensorLayout> finish() && {
@@ -256,8 +65,88 @@ class LayoutBuilder {
     return std::move(layout_);
   }
 
+  const std::vector<Start>& starts() const noexcept { return starts_; }
+
  private:
-  Result<void> append(std::string name, Shape shape) {
+  Result<void> tensors(const Dense& dense, const Shape& input) {
+    return weight_and_bias({dense.units, input.back()}, input.back(), dense.bias);
+  }
+  Result<void> tensors(const Conv2d& conv, const Shape& input) {
+    const std::uint64_t inputs = input[0] / conv.groups;
+    return weight_and_bias({conv.channels, inputs, conv.kernel, conv.kernel},
+                           inputs * conv.kernel * conv.kernel,
+                           conv.bias);
+  }
+  Result<void> tensors(const Conv1d& conv, const Shape& input) {
+    const std::uint64_t inputs = input[0] / conv.groups;
+    return weight_and_bias({conv.channels, inputs, conv.kernel}, inputs * conv.kernel, conv.bias);
+  }
+  Result<void> tensors(const BatchNorm&, const Shape& input) {
+    CHORUS_OK(scale_and_shift(input[0]));
+    CHORUS_OK(append("running_mean", {input[0]}, kZero));
+    return append("running_var", {input[0]}, kOne);
+  }
+  Result<void> tensors(const LayerNorm&, const Shape& input) {
+    return scale_and_shift(input.back());
+  }
+  Result<void> tensors(const GroupNorm&, const Shape& input) { return scale_and_shift(input[0]); }
+  Result<void> tensors(const ScaleShift&, const Shape& input) { return scale_and_shift(input[0]); }
+  Result<void> tensors(const Embedding& embedding, const Shape&) {
+    return append("weight", {embedding.vocabulary, embedding.width}, kNormal);
+  }
+  Result<void> tensors(const PositionEmbedding&, const Shape& input) {
+    return append("weight", input, kZero);
+  }
+  Result<void> tensors(const Lstm& lstm, const Shape& input) {
+    return recurrent(lstm, 4, input[1]);
+  }
+  Result<void> tensors(const Gru& gru, const Shape& input) { return recurrent(gru, 3, input[1]); }
+  Result<void> tensors(const SelfAttention&, const Shape& input) {
+    const std::uint64_t features = input[1];
+    const auto real = static_cast<double>(features);
+    CHORUS_OK(append(
+        "in_proj_weight", {3 * features, features}, within_bound(std::sqrt(6.0 / (4 * real)))));
+    CHORUS_OK(append("in_proj_bias", {3 * features}, kZero));
+    CHORUS_OK(
+        append("out_proj.weight", {features, features}, within_bound(std::sqrt(6.0 / (2 * real)))));
+    return append("out_proj.bias", {features}, kZero);
+  }
+  template <class L>
+  Result<void> tensors(const L&, const Shape&) {
+    static_assert(!tensor::has_tensors<L>);
+    return {};
+  }
+
+  Result<void> weight_and_bias(Shape weight, std::uint64_t fan_in, bool bias) {
+    const std::uint64_t outputs = weight.front();
+    CHORUS_OK(append("weight", std::move(weight), he(fan_in)));
+    return bias ? append("bias", Shape{outputs}, kZero) : Result<void>();
+  }
+  Result<void> scale_and_shift(std::uint64_t channels) {
+    CHORUS_OK(append("weight", {channels}, kOne));
+    return append("bias", {channels}, kZero);
+  }
+  // PyTorch's order: of each layer, forwards then backwards, weights before biases.
+  template <class L>
+  Result<void> recurrent(const L& layer, std::uint64_t gates, std::uint64_t features) {
+    const std::uint64_t rows = gates * layer.units;
+    const Start start = within_bound(1.0 / std::sqrt(static_cast<double>(layer.units)));
+    const std::uint64_t directions = layer.bidirectional ? 2 : 1;
+    for (std::uint64_t level = 0; level < layer.depth; ++level) {
+      const std::uint64_t inputs = level == 0 ? features : directions * layer.units;
+      for (std::uint64_t direction = 0; direction < directions; ++direction) {
+        const std::string tail = fmt::format("_l{}{}", level, direction == 0 ? "" : "_reverse");
+        CHORUS_OK(append("weight_ih" + tail, {rows, inputs}, start));
+        CHORUS_OK(append("weight_hh" + tail, {rows, layer.units}, start));
+        CHORUS_OK(append("bias_ih" + tail, {rows}, start));
+        CHORUS_OK(append("bias_hh" + tail, {rows}, start));
+      }
+    }
+    return {};
+  }
+
+  Result<void> append(std::string_view part, Shape shape, const Start& start) {
+    std::string name = fmt::format("{}.{}", name_, part);
     std::uint64_t count = 0;
     if (!product_within(shape, kParametersMax - layout_.parameters, count)) {
       return fail(errc::invalid_argument,
@@ -266,58 +155,73 @@ class LayoutBuilder {
                               describe_shape(shape),
                               kParametersMax));
     }
-    layout_.tensors.push_back({std::move(name), std::move(shape), layout_.parameters, count});
+    if (layout_.tensors.size() == limits::kTensorsMax) {
+      return fail(errc::invalid_argument,
+                  fmt::format("with '{}' the model has more than {} tensors, the most allowed",
+                              name,
+                              limits::kTensorsMax));
+    }
+    // "a" may be attention and another layer be called "a.out_proj".
+    if (!names_.insert(name).second) {
+      return fail(errc::invalid_argument,
+                  fmt::format("two tensors would be called '{}'; rename a layer", name));
+    }
+    const bool buffer = is_buffer_name(name);
+    layout_.tensors.push_back(
+        {std::move(name), std::move(shape), layout_.parameters, count, buffer});
     layout_.parameters += count;
+    starts_.push_back(start);
     return {};
   }
 
+  std::string name_;
   TensorLayout layout_;
+  std::set<std::string> names_;
+  std::vector<Start> starts_;  // of layout_.tensors
 };
 
-}  // namespace
-
-Result<std::vector<std::vector<std::uint64_t>>> shapes_of(const ModelSpec& model) {
-  CHORUS_OK(tensor::layer_names(model));
-  CHORUS_OK(check_input(model));
-  std::vector<Shape> shapes;
-  shapes.reserve(model.layers.size());
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    const Shape& input = i == 0 ? model.input_shape : shapes.back();
-    CHORUS_TRY(Shape output, std::visit(OutputShape{model, i, input}, model.layers[i]));
-    CHORUS_OK(check_activations(output, "the output of " + describe_layer(model, i)));
-    shapes.push_back(std::move(output));
-  }
-  CHORUS_OK(check_output(model, shapes.back()));
-  return shapes;
-}
-
-Result<TensorLayout> layout_of(const ModelSpec& model) {
+Result<TensorLayout> lay_out(const ModelSpec& model, std::vector<Start>& starts) {
   CHORUS_TRY(const auto shapes, shapes_of(model));
   CHORUS_TRY(const auto names, tensor::layer_names(model));
   LayoutBuilder builder;
   for (std::size_t i = 0; i < model.layers.size(); ++i) {
     const Shape& input = i == 0 ? model.input_shape : shapes[i - 1];
-    if (const auto* dense = std::get_if<Dense>(&model.layers[i])) {
-      CHORUS_OK(builder.add(names[i], {dense->units, input[0]}));
-    } else if (const auto* conv = std::get_if<Conv2d>(&model.layers[i])) {
-      CHORUS_OK(builder.add(names[i], {conv->channels, input[0], conv->kernel, conv->kernel}));
-    }
+    CHORUS_OK(builder.add_layer(model.layers[i], names[i], input));
   }
+  starts = builder.starts();
   return std::move(builder).finish();
 }
 
+}  // namespace
+
+bool is_buffer_name(std::string_view tensor) noexcept {
+  return tensor.ends_with(".running_mean") || tensor.ends_with(".running_var");
+}
+
+Result<TensorLayout> layout_of(const ModelSpec& model) {
+  std::vector<Start> starts;
+  return lay_out(model, starts);
+}
+
 Result<std::vector<float>> initial_parameters(const ModelSpec& model, std::uint64_t seed) {
-  CHORUS_TRY(const TensorLayout layout, layout_of(model));
+  std::vector<Start> starts;
+  CHORUS_TRY(const TensorLayout layout, lay_out(model, starts));
   std::vector<float> parameters(layout.parameters, 0.0F);
-  for (const TensorSpec& tensor : layout.tensors) {
-    if (tensor.shape.size() < 2) continue;  // biases stay zero
-    const std::uint64_t fan_in = tensor.count / tensor.shape[0];
-    const double bound = std::sqrt(6.0 / static_cast<double>(fan_in));
+  for (std::size_t t = 0; t < layout.tensors.size(); ++t) {
+    const TensorSpec& tensor = layout.tensors[t];
+    const Start& start = starts[t];
+    float* const values = parameters.data() + tensor.offset;
+    if (start.kind == Start::Kind::constant) {
+      std::fill_n(values, tensor.count, static_cast<float>(start.number));
+      continue;
+    }
     // One stream per tensor: the values of a layer do not depend on the layers before it.
     const std::string_view parts[] = {"initial parameters", tensor.name};
     Rng rng(stream_key(seed, parts));
+    const bool normal = start.kind == Start::Kind::normal;
     for (std::uint64_t i = 0; i < tensor.count; ++i) {
-      parameters[tensor.offset + i] = static_cast<float>((2.0 * rng.uniform() - 1.0) * bound);
+      const double drawn = normal ? rng.normal() : (2.0 * rng.uniform() - 1.0) * start.number;
+      values[i] = static_cast<float>(drawn);
     }
   }
   return parameters;

@@ -13,8 +13,9 @@ namespace chorus::tensor {
 inline constexpr std::string_view kModelMetadataKey = "chorus.model";
 
 /// {"input_shape":[1,8,8],"layers":[{"kind":"conv2d","channels":8,"kernel":3,"stride":1,
-/// "padding":0},{"kind":"relu"},…],"loss":"softmax_cross_entropy"}; "name" where a layer has one.
-/// Equal models give equal text.
+/// "padding":0},{"kind":"relu"},…],"loss":"softmax_cross_entropy"}; "name" where a layer has one,
+/// and options that differ from their defaults. A loss with options is an object:
+/// {"kind":"huber","huber_delta":2.0}. Equal models give equal text.
 /// @errors as layout_of: a model that does not fit together is not written
 Result<std::string> model_to_json(const ModelSpec& model);
 

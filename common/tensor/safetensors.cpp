@@ -128,6 +128,7 @@ Result<Entry> read_entry(const std::string& name, const json& value) {
   }
   Entry entry;
   entry.spec.name = name;
+  entry.spec.buffer = is_buffer_name(name);
   CHORUS_TRY(entry.spec.shape, numbers(value["shape"], name, "shape"));
   CHORUS_TRY(const auto offsets, numbers(value["data_offsets"], name, "data_offsets"));
   entry.spec.count = elements_of(entry.spec.shape);

@@ -48,7 +48,10 @@ std::string text_to(std::string_view text, std::size_t bytes_max);
 std::uint64_t duration_to(Duration duration);
 void task_to(const TaskRef& task, pb::TaskRef* proto);
 
-// ---- models and plans (plan_messages.cpp) ----
+// ---- models and plans (model_messages.cpp, plan_messages.cpp) ----
+
+Result<ModelSpec> spec_from(const pb::ModelSpec& proto);
+void spec_to(const ModelSpec& spec, pb::ModelSpec* proto);
 
 Result<Message> work_from(const pb::Work& proto);
 pb::Work to_proto(const Work& work);

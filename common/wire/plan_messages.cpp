@@ -1,11 +1,15 @@
-// Work: models and plans between protobuf and values.
+// Work: plans between protobuf and values.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
+#include "common/tensor/plan_rules.hpp"
 #include "common/wire/convert.hpp"
 
 namespace chorus::wire {
@@ -17,73 +21,6 @@ constexpr std::uint64_t kWholeMax = 1ULL << 53U;
 Failure unsupported(std::string_view what) {
   return fail(errc::unsupported_feature,
               std::string(what) + "; a newer version of this software may know it");
-}
-
-// An empty name stands for the one that layout_of() makes up.
-Result<std::string> layer_name_from(const std::string& name) {
-  if (name.size() > limits::kTensorNameBytesMax) {
-    return malformed({"work", "spec.layers.name"},
-                     std::to_string(name.size()) + " bytes",
-                     "at most " + std::to_string(limits::kTensorNameBytesMax));
-  }
-  return name;
-}
-
-Result<Layer> layer_from(const pb::Layer& proto, int index) {
-  switch (proto.kind_case()) {
-    case pb::Layer::kDense: {
-      CHORUS_TRY(auto name, layer_name_from(proto.dense().name()));
-      return Layer(Dense{std::move(name), proto.dense().units()});
-    }
-    case pb::Layer::kConv2D: {
-      const auto& conv = proto.conv2d();
-      CHORUS_TRY(auto name, layer_name_from(conv.name()));
-      return Layer(
-          Conv2d{std::move(name), conv.channels(), conv.kernel(), conv.stride(), conv.padding()});
-    }
-    case pb::Layer::kMaxPool2D:
-      return Layer(MaxPool2d{proto.max_pool2d().kernel(), proto.max_pool2d().stride()});
-    case pb::Layer::kRelu:
-      return Layer(Relu{});
-    case pb::Layer::kFlatten:
-      return Layer(Flatten{});
-    case pb::Layer::KIND_NOT_SET:
-      break;
-  }
-  return unsupported("work.spec: layer " + std::to_string(index) +
-                     " is of a kind that is not known here");
-}
-
-Result<ModelSpec> spec_from(const pb::ModelSpec& proto) {
-  const auto rank = static_cast<std::size_t>(proto.input_shape_size());
-  if (rank == 0 || rank > limits::kTensorRankMax) {
-    return malformed({"work", "spec.input_shape"},
-                     std::to_string(rank) + " dimensions",
-                     "1 to " + std::to_string(limits::kTensorRankMax));
-  }
-  const auto layers = static_cast<std::size_t>(proto.layers_size());
-  if (layers == 0 || layers > limits::kLayersMax) {
-    return malformed({"work", "spec.layers"},
-                     std::to_string(layers) + " layers",
-                     "1 to " + std::to_string(limits::kLayersMax));
-  }
-  ModelSpec spec;
-  spec.input_shape.assign(proto.input_shape().begin(), proto.input_shape().end());
-  spec.layers.reserve(layers);
-  for (int i = 0; i < proto.layers_size(); ++i) {
-    CHORUS_TRY(auto layer, layer_from(proto.layers(i), i));
-    spec.layers.push_back(std::move(layer));
-  }
-  switch (proto.loss()) {
-    case pb::LOSS_SOFTMAX_CROSS_ENTROPY:
-      spec.loss = Loss::softmax_cross_entropy;
-      return spec;
-    case pb::LOSS_UNSPECIFIED:
-      return malformed({"work", "spec.loss"}, "missing", "a loss");
-    default:
-      return unsupported("work.spec.loss: number " + std::to_string(proto.loss()) +
-                         " is not known here");
-  }
 }
 
 Result<Budget> whole_budget(Budget::Unit unit, std::uint64_t amount) {
@@ -121,11 +58,26 @@ Result<Budget> budget_from(const pb::Budget& proto) {
   return unsupported("work.train.budget: in a unit that is not known here");
 }
 
-Result<Sgd> sgd_from(const pb::Sgd& proto) {
+// Vocabulary beyond the first version that is known here.
+constexpr std::array<std::string_view, 5> kPlanFeatures = {
+    "optimiser", "schedule", "clip_norm", "proximal", "accumulate"};
+
+Result<void> check_features(const pb::TrainPlan& proto) {
+  for (const auto& feature : proto.required_features()) {
+    if (std::find(kPlanFeatures.begin(), kPlanFeatures.end(), feature) != kPlanFeatures.end()) {
+      continue;
+    }
+    return unsupported("work.train: needs the feature '" + text_to(feature, limits::kNameBytesMax) +
+                       "', which is not known here");
+  }
+  return {};
+}
+
+Result<Optimiser> sgd_from(const pb::Sgd& proto) {
   const auto wrong = [](std::string_view name, double value, std::string_view expected) {
     return malformed({"work", name}, std::to_string(value), expected);
   };
-  const Sgd sgd{proto.learning_rate(), proto.momentum(), proto.weight_decay()};
+  const Optimiser sgd{proto.learning_rate(), proto.momentum(), proto.weight_decay()};
   if (!(sgd.learning_rate > 0.0) || !std::isfinite(sgd.learning_rate)) {
     return wrong("train.sgd.learning_rate", sgd.learning_rate, "a finite number greater than 0");
   }
@@ -136,6 +88,46 @@ Result<Sgd> sgd_from(const pb::Sgd& proto) {
     return wrong("train.sgd.weight_decay", sgd.weight_decay, "a finite number, 0 or greater");
   }
   return sgd;
+}
+
+Result<Optimiser> optimiser_from(const pb::TrainPlan& proto) {
+  if (!proto.has_optimiser()) {
+    if (!proto.has_sgd()) return malformed({"work", "train.sgd"}, "missing", "an optimiser");
+    return sgd_from(proto.sgd());
+  }
+  const auto& from = proto.optimiser();
+  if (from.kind() == pb::OPTIMISER_UNSPECIFIED) {
+    return malformed({"work", "train.optimiser.kind"}, "missing", "a kind");
+  }
+  if (from.kind() < pb::OPTIMISER_SGD || from.kind() > pb::OPTIMISER_LAMB) {
+    return unsupported("work.train.optimiser: number " + std::to_string(from.kind()) +
+                       " is not known here");
+  }
+  return Optimiser{from.learning_rate(),
+                   from.momentum(),
+                   from.weight_decay(),
+                   static_cast<Optimiser::Kind>(from.kind()),
+                   from.nesterov(),
+                   from.beta1(),
+                   from.beta2(),
+                   from.epsilon()};
+}
+
+Result<Schedule> schedule_from(const pb::TrainPlan& proto) {
+  if (!proto.has_schedule()) return Schedule{};
+  const auto& from = proto.schedule();
+  if (from.kind() == pb::SCHEDULE_UNSPECIFIED) {
+    return malformed({"work", "train.schedule.kind"}, "missing", "a kind");
+  }
+  if (from.kind() < pb::SCHEDULE_CONSTANT || from.kind() > pb::SCHEDULE_COSINE) {
+    return unsupported("work.train.schedule: number " + std::to_string(from.kind()) +
+                       " is not known here");
+  }
+  return Schedule{static_cast<Schedule::Kind>(from.kind()),
+                  from.warmup_steps(),
+                  from.every_steps(),
+                  from.total_steps(),
+                  from.factor()};
 }
 
 Result<Order> order_from(pb::Order order) {
@@ -154,11 +146,7 @@ Result<Order> order_from(pb::Order order) {
 
 Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto) {
   // Asked first: a plan with new vocabulary may well look odd to the checks below.
-  if (proto.required_features_size() != 0) {
-    return unsupported("work.train: needs the feature '" +
-                       text_to(proto.required_features(0), limits::kNameBytesMax) +
-                       "', which is not known here");
-  }
+  CHORUS_OK(check_features(proto));
   TrainPlan plan;
   if (!proto.has_budget()) return malformed({"work", "train.budget"}, "missing", "a budget");
   CHORUS_TRY(plan.budget, budget_from(proto.budget()));
@@ -166,10 +154,18 @@ Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto) {
     return malformed({"work", "train.batch_size"}, "0", "1 or greater");
   }
   plan.batch_size = proto.batch_size();
-  if (!proto.has_sgd()) return malformed({"work", "train.sgd"}, "missing", "an optimiser");
-  CHORUS_TRY(plan.optimiser, sgd_from(proto.sgd()));
+  CHORUS_TRY(plan.optimiser, optimiser_from(proto));
   CHORUS_TRY(plan.order, order_from(proto.order()));
   plan.seed = proto.seed();
+  CHORUS_TRY(plan.schedule, schedule_from(proto));
+  plan.clip_norm = proto.clip_norm();
+  plan.proximal = proto.proximal();
+  plan.accumulate = proto.accumulate() == 0 ? 1 : proto.accumulate();
+  if (const auto wrong = tensor::problem_of(plan)) {
+    return malformed({"work", "train." + std::string(wrong->field)},
+                     std::to_string(wrong->value),
+                     wrong->expected);
+  }
   return plan;
 }
 
@@ -210,35 +206,6 @@ Result<ModelRef> model_from(const pb::ModelRef& proto) {
   return model;
 }
 
-struct LayerTo {
-  pb::Layer* proto;
-
-  void operator()(const Dense& dense) const {
-    proto->mutable_dense()->set_name(dense.name);
-    proto->mutable_dense()->set_units(dense.units);
-  }
-  void operator()(const Conv2d& conv) const {
-    auto* to = proto->mutable_conv2d();
-    to->set_name(conv.name);
-    to->set_channels(conv.channels);
-    to->set_kernel(conv.kernel);
-    to->set_stride(conv.stride);
-    to->set_padding(conv.padding);
-  }
-  void operator()(const MaxPool2d& pool) const {
-    proto->mutable_max_pool2d()->set_kernel(pool.kernel);
-    proto->mutable_max_pool2d()->set_stride(pool.stride);
-  }
-  void operator()(const Relu& /*relu*/) const { proto->mutable_relu(); }
-  void operator()(const Flatten& /*flatten*/) const { proto->mutable_flatten(); }
-};
-
-void spec_to(const ModelSpec& spec, pb::ModelSpec* proto) {
-  for (const auto extent : spec.input_shape) proto->add_input_shape(extent);
-  for (const auto& layer : spec.layers) std::visit(LayerTo{proto->add_layers()}, layer);
-  proto->set_loss(pb::LOSS_SOFTMAX_CROSS_ENTROPY);
-}
-
 void budget_to(const Budget& budget, pb::Budget* proto) {
   switch (budget.unit) {
     case Budget::Unit::epochs:
@@ -256,14 +223,49 @@ void budget_to(const Budget& budget, pb::Budget* proto) {
   }
 }
 
+// Devices of the first version know SGD with momentum.
+void optimiser_to(const Optimiser& optimiser, pb::TrainPlan* proto) {
+  if (optimiser == Optimiser{optimiser.learning_rate, optimiser.momentum, optimiser.weight_decay}) {
+    proto->mutable_sgd()->set_learning_rate(optimiser.learning_rate);
+    proto->mutable_sgd()->set_momentum(optimiser.momentum);
+    proto->mutable_sgd()->set_weight_decay(optimiser.weight_decay);
+    return;
+  }
+  proto->add_required_features("optimiser");
+  auto* to = proto->mutable_optimiser();
+  to->set_kind(static_cast<pb::OptimiserKind>(optimiser.kind));
+  to->set_learning_rate(optimiser.learning_rate);
+  to->set_momentum(optimiser.momentum);
+  to->set_weight_decay(optimiser.weight_decay);
+  to->set_nesterov(optimiser.nesterov);
+  to->set_beta1(optimiser.beta1);
+  to->set_beta2(optimiser.beta2);
+  to->set_epsilon(optimiser.epsilon);
+}
+
 void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto) {
   budget_to(plan.budget, proto->mutable_budget());
   proto->set_batch_size(plan.batch_size);
-  proto->mutable_sgd()->set_learning_rate(plan.optimiser.learning_rate);
-  proto->mutable_sgd()->set_momentum(plan.optimiser.momentum);
-  proto->mutable_sgd()->set_weight_decay(plan.optimiser.weight_decay);
+  optimiser_to(plan.optimiser, proto);
   proto->set_order(plan.order == Order::natural ? pb::ORDER_NATURAL : pb::ORDER_SHUFFLED);
   proto->set_seed(plan.seed);
+  if (plan.schedule != Schedule{}) {
+    proto->add_required_features("schedule");
+    auto* to = proto->mutable_schedule();
+    to->set_kind(static_cast<pb::ScheduleKind>(plan.schedule.kind));
+    to->set_warmup_steps(plan.schedule.warmup_steps);
+    to->set_every_steps(plan.schedule.every_steps);
+    to->set_total_steps(plan.schedule.total_steps);
+    to->set_factor(plan.schedule.factor);
+  }
+  if (plan.clip_norm != 0.0) proto->add_required_features("clip_norm");
+  proto->set_clip_norm(plan.clip_norm);
+  if (plan.proximal != 0.0) proto->add_required_features("proximal");
+  proto->set_proximal(plan.proximal);
+  if (plan.accumulate != 1) {
+    proto->add_required_features("accumulate");
+    proto->set_accumulate(plan.accumulate);
+  }
 }
 
 }  // namespace

@@ -139,10 +139,24 @@ weighting = "examples"
 epochs = 3
 # [32]
 batch_size = 16
-# Stochastic gradient descent. [0.01, 0.0, 0.0]
+# "sgd", "adam", "adamw" or "lamb"; of all but sgd: beta1, beta2, epsilon. [sgd; 0.9, 0.999, 1e-8]
+optimiser = "sgd"
+# Of sgd alone: momentum, nesterov. [0.01; 0.0, false; 0.0]
 learning_rate = 0.05
 momentum = 0.9
+nesterov = false
 weight_decay = 0.0
+# The rate of later steps: "constant", "step" (times schedule_factor every schedule_every_steps) or
+# "cosine" (down to schedule_factor at schedule_total_steps). [constant; 0.1, 1, 1]
+schedule = "constant"
+# Steps in which the rate grows to what it is. [0]
+warmup_steps = 0
+# The longest gradient; 0: any. [0.0]
+clip_norm = 0.0
+# FedProx: pulls towards the received model with this force. [0.0]
+proximal = 0.0
+# Batches per step. [1]
+accumulate = 1
 # "shuffled" by the seed, or "natural". [shuffled]
 order = "shuffled"
 

@@ -35,7 +35,19 @@ Result<Dataset> Dataset::create(Parts parts) {
                             fmt::join(parts.feature_shape, ", "),
                             limits::kActivationElementsMax));
   }
+  if (parts.labels.empty() && parts.target_count > 0) {
+    parts.labels.resize(parts.targets.size() / parts.target_count);
+  }
   const std::size_t examples = parts.labels.size();
+  if (parts.target_count > limits::kActivationElementsMax ||
+      parts.targets.size() != examples * parts.target_count) {
+    return fail(errc::shape_mismatch,
+                fmt::format("{} examples with {} targets each need {} numbers; there are {}",
+                            examples,
+                            parts.target_count,
+                            examples * parts.target_count,
+                            parts.targets.size()));
+  }
   if (parts.features.size() / per_example != examples || parts.features.size() % per_example != 0) {
     return fail(errc::shape_mismatch,
                 fmt::format("{} labels with {} features each need {} numbers; there are {}",
@@ -68,6 +80,15 @@ Result<Dataset> Dataset::create(Parts parts) {
                 fmt::format("feature {} of example {} is not finite",
                             position % per_example,
                             position / per_example));
+  }
+  const auto off = std::find_if(
+      parts.targets.begin(), parts.targets.end(), [](float x) { return !std::isfinite(x); });
+  if (off != parts.targets.end()) {
+    const auto position = static_cast<std::uint64_t>(off - parts.targets.begin());
+    return fail(errc::not_finite,
+                fmt::format("target {} of example {} is not finite",
+                            position % parts.target_count,
+                            position / parts.target_count));
   }
   Dataset dataset;
   dataset.parts_ = std::make_shared<const Parts>(std::move(parts));
@@ -102,6 +123,15 @@ std::span<const float> Dataset::features(std::size_t example) const noexcept {
 
 std::uint32_t Dataset::label(std::size_t example) const noexcept {
   return parts_->labels[row_of(example)];
+}
+
+std::size_t Dataset::target_count() const noexcept {
+  return parts_->target_count;
+}
+
+std::span<const float> Dataset::targets(std::size_t example) const noexcept {
+  const std::size_t count = target_count();
+  return std::span<const float>(parts_->targets).subspan(row_of(example) * count, count);
 }
 
 std::vector<std::uint32_t> Dataset::labels() const {

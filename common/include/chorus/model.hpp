@@ -1,23 +1,25 @@
-// The architecture of a model: an ordered list of layers, and the tensors that follow from it.
+// The architecture of a model: layers in order, a loss, and the tensors that follow from them.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <variant>
+#include <string_view>
 #include <vector>
 
 #include "chorus/export.hpp"
+#include "chorus/layers.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus {
 
 /// One named float32 tensor inside the flat parameter vector.
 struct TensorSpec {
-  std::string name;                  ///< "<layer>.weight" or "<layer>.bias"
+  std::string name;                  ///< "<layer>.weight", "<layer>.bias", … as PyTorch's
   std::vector<std::uint64_t> shape;  ///< row-major, outermost first
   std::uint64_t offset = 0;          ///< first element in the flat vector
   std::uint64_t count = 0;           ///< product of shape
+  bool buffer = false;               ///< a statistic: averaged like parameters, never stepped
 
   bool operator==(const TensorSpec&) const = default;
 };
@@ -30,41 +32,30 @@ struct TensorLayout {
   bool operator==(const TensorLayout&) const = default;
 };
 
-/// Layers of the built-in trainer. Activations are NCHW; weights as in PyTorch (out, in, kh, kw).
-struct Dense {
-  std::string name;
-  std::uint64_t units = 0;  ///< outputs; weight (units, inputs), bias (units)
-  bool operator==(const Dense&) const = default;
+/// What is minimised, averaged over a batch; formulas in docs/models.md.
+enum class Loss : std::uint8_t {
+  softmax_cross_entropy = 1,  ///< of scores for classes
+  binary_cross_entropy = 2,   ///< of one logit per target (from 0 to 1)
+  mean_squared_error = 3,
+  mean_absolute_error = 4,
+  huber = 5,
 };
-struct Conv2d {
-  std::string name;
-  std::uint64_t channels =
-      0;  ///< outputs; weight (channels, inputs, kernel, kernel), bias (channels)
-  std::uint64_t kernel = 3;
-  std::uint64_t stride = 1;
-  std::uint64_t padding = 0;  ///< zeros on each side
-  bool operator==(const Conv2d&) const = default;
-};
-struct MaxPool2d {
-  std::uint64_t kernel = 2;
-  std::uint64_t stride = 2;
-  bool operator==(const MaxPool2d&) const = default;
-};
-struct Relu {
-  bool operator==(const Relu&) const = default;
-};
-struct Flatten {
-  bool operator==(const Flatten&) const = default;
-};
-using Layer = std::variant<Dense, Conv2d, MaxPool2d, Relu, Flatten>;
 
-enum class Loss : std::uint8_t { softmax_cross_entropy = 1 };
+/// What some losses can be told beside their kind.
+struct LossOptions {
+  double label_smoothing = 0.0;      ///< softmax_cross_entropy: [0, 1)
+  std::vector<float> class_weights;  ///< softmax_cross_entropy: >= 0, one per class; empty: all 1
+  double huber_delta = 1.0;          ///< huber: where the square becomes a line, > 0
+  bool operator==(const LossOptions&) const = default;
+};
 
 /// A model: per-example input shape, layers in order, loss on the last output.
 struct ModelSpec {
-  std::vector<std::uint64_t> input_shape;  ///< {features} or {channels, height, width}
+  /// {features}, {steps}, {channels, length}, {steps, features} or {channels, height, width}
+  std::vector<std::uint64_t> input_shape;
   std::vector<Layer> layers;
   Loss loss = Loss::softmax_cross_entropy;
+  LossOptions loss_options{};
 
   bool operator==(const ModelSpec&) const = default;
 };
@@ -77,9 +68,14 @@ CHORUS_EXPORT Result<TensorLayout> layout_of(const ModelSpec& model);
 /// @errors as layout_of
 CHORUS_EXPORT Result<std::vector<std::vector<std::uint64_t>>> shapes_of(const ModelSpec& model);
 
-/// Initial parameters: weights uniform in ±sqrt(6 / fan_in) (He), biases zero.
+/// Whether a tensor of this name is a buffer: the last part is running_mean or running_var.
+CHORUS_EXPORT bool is_buffer_name(std::string_view tensor) noexcept;
+
+/// Initial parameters: weights uniform in ±sqrt(6 / fan_in) (He), embeddings standard normal,
+/// recurrent layers uniform in ±1/sqrt(units), attention uniform in ±sqrt(6 / (in + out)), weights
+/// of norms and running_var 1, everything else 0.
 /// @param seed  the job's seed; the same seed gives the same bits on every machine
-/// @source He et al. 2015, arXiv:1502.01852, eq. 10 (uniform form)
+/// @source He et al. 2015, arXiv:1502.01852, eq. 10 (uniform form); Glorot and Bengio 2010, eq. 16
 CHORUS_EXPORT Result<std::vector<float>> initial_parameters(const ModelSpec& model,
                                                             std::uint64_t seed);
 

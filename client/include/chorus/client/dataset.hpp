@@ -24,12 +24,17 @@ class CHORUS_EXPORT Dataset {
     std::vector<std::uint64_t> feature_shape;  ///< of one example: {64} or {1, 8, 8}
     std::vector<std::uint32_t> labels;         ///< one per example, each < classes
     std::uint32_t classes = 0;                 ///< 0: the largest label + 1
+    /// f32[examples × target_count], by rows: what losses other than softmax_cross_entropy aim at.
+    /// Labels may then be left out (all 0).
+    std::vector<float> targets{};
+    std::uint64_t target_count = 0;  ///< of one example; 0: none
   };
 
   /// No examples.
   Dataset();
 
-  /// @errors shape_mismatch: features and labels do not fit; invalid_argument: a label is not
+  /// @errors shape_mismatch: features, labels and targets do not fit; invalid_argument: a label is
+  /// not
   ///         below `classes`, there is no feature, or too many examples; not_finite
   static Result<Dataset> create(Parts parts);
 
@@ -42,6 +47,9 @@ class CHORUS_EXPORT Dataset {
   /// @pre example < size()
   std::span<const float> features(std::size_t example) const noexcept;
   std::uint32_t label(std::size_t example) const noexcept;
+  /// Empty without targets.
+  std::span<const float> targets(std::size_t example) const noexcept;
+  std::size_t target_count() const noexcept;
 
   /// Labels of all examples, in order.
   std::vector<std::uint32_t> labels() const;

@@ -9,11 +9,18 @@
 namespace chorus::train {
 namespace {
 
+BatchResult cross_entropy(const std::vector<float>& outputs,
+                          const std::vector<std::uint32_t>& labels,
+                          std::size_t classes,
+                          std::span<float> gradient) {
+  return loss_of(Loss::softmax_cross_entropy, {}, outputs, classes, {labels, {}}, gradient);
+}
+
 TEST(SoftmaxCrossEntropy, MatchesTheFormula) {
   const std::vector<float> outputs = {1.0F, 2.0F, 3.0F, 0.0F, 0.0F, 0.0F};
   const std::vector<std::uint32_t> labels = {2, 0};
   std::vector<float> gradient(6);
-  const BatchResult result = softmax_cross_entropy(outputs, labels, 3, gradient);
+  const BatchResult result = cross_entropy(outputs, labels, 3, gradient);
   // log(e + e² + e³) − 3 = 0.40760596444438, log 3 = 1.09861228866811
   EXPECT_NEAR(result.loss, 0.40760596444438 + 1.09861228866811, 1e-12);
   EXPECT_EQ(result.correct, 2U);
@@ -28,7 +35,7 @@ TEST(SoftmaxCrossEntropy, DoesNotOverflow) {
   const std::vector<float> outputs = {3e38F, -3e38F, -3e38F, 3e38F};
   const std::vector<std::uint32_t> labels = {0, 1};
   std::vector<float> gradient(4);
-  const BatchResult result = softmax_cross_entropy(outputs, labels, 2, gradient);
+  const BatchResult result = cross_entropy(outputs, labels, 2, gradient);
   EXPECT_EQ(result.loss, 0.0);
   EXPECT_EQ(result.correct, 2U);
   for (const float slope : gradient) EXPECT_EQ(slope, 0.0F);
@@ -38,8 +45,8 @@ TEST(SoftmaxCrossEntropy, CountsTheFirstOfEqualOutputs) {
   const std::vector<float> outputs = {1.0F, 1.0F};
   const std::vector<std::uint32_t> first = {0};
   const std::vector<std::uint32_t> second = {1};
-  EXPECT_EQ(softmax_cross_entropy(outputs, first, 2, {}).correct, 1U);
-  EXPECT_EQ(softmax_cross_entropy(outputs, second, 2, {}).correct, 0U);
+  EXPECT_EQ(cross_entropy(outputs, first, 2, {}).correct, 1U);
+  EXPECT_EQ(cross_entropy(outputs, second, 2, {}).correct, 0U);
 }
 
 TEST(SoftmaxCrossEntropy, ShowsWhatIsNotFinite) {
@@ -53,8 +60,66 @@ TEST(SoftmaxCrossEntropy, ShowsWhatIsNotFinite) {
                                             std::vector{1.0F, infinity, 2.0F},
                                             std::vector{1.0F, -infinity, 2.0F},
                                             std::vector{nan, nan, nan}}) {
-    EXPECT_FALSE(std::isfinite(softmax_cross_entropy(outputs, labels, 3, {}).loss));
+    EXPECT_FALSE(std::isfinite(cross_entropy(outputs, labels, 3, {}).loss));
   }
+}
+
+// Numbers of torch.nn.functional on the same inputs, in double.
+TEST(Losses, AgreeWithPyTorch) {
+  const std::vector<float> z = {0.5F, -1.25F, 2.0F, -0.75F, 1.5F, 0.25F};
+  const std::vector<float> t = {0.25F, 1.0F, 0.0F, 0.5F, 1.0F, 0.75F};
+  const auto mean = [&](Loss loss, const LossOptions& options = {}) {
+    return loss_of(loss, options, z, 3, {{}, t}, {}).loss / 2;
+  };
+  EXPECT_NEAR(mean(Loss::binary_cross_entropy), 1.0132762967574915, 1e-9);
+  EXPECT_NEAR(mean(Loss::mean_squared_error), 1.8645833333333333, 1e-9);
+  EXPECT_NEAR(mean(Loss::mean_absolute_error), 1.125, 1e-9);
+  EXPECT_NEAR(mean(Loss::huber, {0.0, {}, 0.75}), 0.59375, 1e-9);
+  const std::vector<std::uint32_t> labels = {2, 0};
+  const LossOptions options{0.125, {0.5F, 2.0F, 1.5F}, 1.0};
+  std::vector<float> gradient(6);
+  const BatchResult result =
+      loss_of(Loss::softmax_cross_entropy, options, z, 3, {labels, {}}, gradient);
+  EXPECT_NEAR(result.loss / 2, 0.9776631924276439, 1e-9);
+  const std::vector<double> expected = {0.12035659301696401,
+                                        -0.01894168163357305,
+                                        -0.10141491138339093,
+                                        -0.2062919938470081,
+                                        0.1753621863893842,
+                                        0.0309298074576239};
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_NEAR(gradient[i], expected[i], 1e-7) << i;
+}
+
+TEST(Losses, CountWhatIsRight) {
+  const std::vector<float> z = {0.5F, -1.0F, 2.0F, 0.25F};
+  const std::vector<float> t = {1.0F, 0.0F, 1.0F, 0.0F};
+  const BatchResult binary = loss_of(Loss::binary_cross_entropy, {}, z, 2, {{}, t}, {});
+  EXPECT_EQ(binary.correct, 1U) << "an example is right if all of its outputs are";
+  const BatchResult squared = loss_of(Loss::mean_squared_error, {}, z, 2, {{}, t}, {});
+  EXPECT_NEAR(squared.squares, (0.25 + 1.0) / 2 + (1.0 + 0.0625) / 2, 1e-12);
+}
+
+TEST(Losses, ShowWhatIsNotFinite) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const Loss loss : {Loss::binary_cross_entropy,
+                          Loss::mean_squared_error,
+                          Loss::mean_absolute_error,
+                          Loss::huber}) {
+    const std::vector<float> z = {nan};
+    const std::vector<float> t = {0.0F};
+    EXPECT_FALSE(std::isfinite(loss_of(loss, {}, z, 1, {{}, t}, {}).loss));
+  }
+}
+
+TEST(Losses, LearnNothingFromClassesWithoutWeight) {
+  const std::vector<float> z = {1.0F, 2.0F};
+  const std::vector<std::uint32_t> labels = {0};
+  std::vector<float> gradient(2, 7.0F);
+  const LossOptions options{0.0, {0.0F, 1.0F}, 1.0};
+  const BatchResult result =
+      loss_of(Loss::softmax_cross_entropy, options, z, 2, {labels, {}}, gradient);
+  EXPECT_EQ(result.loss, 0.0);
+  EXPECT_EQ(gradient, (std::vector<float>{0.0F, 0.0F}));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -9,7 +10,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "client/train/sgd.hpp"
 #include "tests/unit/client/train/examples.hpp"
 
 namespace chorus::train {
@@ -225,24 +225,138 @@ TEST_F(PlanRunner, RefusesDataThatTheModelDoesNotTake) {
   EXPECT_TRUE(run_plan(*network_, make_examples({1, 2, 3}, 4, 3), EvaluatePlan{}, never_));
 }
 
-TEST(Sgd, FollowsPyTorchsForm) {
-  std::vector<float> weights = {1.0F, -2.0F};
-  std::vector<float> velocity = {0.0F, 0.0F};
-  const std::vector<float> gradient = {0.5F, 0.25F};
-  const Sgd options{0.1, 0.9, 0.01};
-  sgd_step(options, weights, gradient, velocity);
-  EXPECT_FLOAT_EQ(velocity[0], 0.51F);
-  EXPECT_FLOAT_EQ(weights[0], 1.0F - 0.051F);
-  EXPECT_FLOAT_EQ(velocity[1], 0.23F);
-  sgd_step(options, weights, gradient, velocity);
-  EXPECT_FLOAT_EQ(velocity[0], 0.9F * 0.51F + 0.5F + 0.01F * 0.949F);
-  EXPECT_FLOAT_EQ(weights[0], 0.949F - 0.1F * velocity[0]);
+// Two steps on a model without hidden layers, where the gradient is known in closed form.
+class PlanVocabulary : public testing::Test {
+ protected:
+  // loss = mean (w·x + b − t)², one feature: ∂/∂w = 2·mean((w·x + b − t)·x), ∂/∂b the same without
+  // x
+  static client::Dataset data() {
+    client::Dataset::Parts parts{
+        {1.0F, 2.0F, -1.0F, 0.5F}, {1}, {}, 0, {1.0F, 0.0F, 2.0F, -1.0F}, 1};
+    auto made = client::Dataset::create(std::move(parts));
+    EXPECT_TRUE(made) << made.error().to_string();
+    return std::move(made).value();
+  }
+  static std::vector<float> trained(const TrainPlan& plan) {
+    auto network = Network::create({{1}, {Dense{"", 1}}, Loss::mean_squared_error, {}});
+    EXPECT_TRUE(network);
+    (*network)->parameters()[0] = 0.5F;
+    (*network)->parameters()[1] = -0.25F;
+    const client::CancelToken never{};
+    const auto report = run_plan(**network, data(), plan, never);
+    EXPECT_TRUE(report) << report.error().to_string();
+    EXPECT_EQ(report->metrics[1].name, "rmse");
+    return {(*network)->parameters()[0], (*network)->parameters()[1]};
+  }
+  struct Point {
+    double w, b;
+  };
+  static Point gradient(const Point& at, std::size_t first, std::size_t count) {
+    const client::Dataset examples = data();
+    Point sum{0.0, 0.0};
+    for (std::size_t i = first; i < first + count; ++i) {
+      const double x = examples.features(i)[0];
+      const double error = at.w * x + at.b - double{examples.targets(i)[0]};
+      sum.w += 2.0 * error * x / static_cast<double>(count);
+      sum.b += 2.0 * error / static_cast<double>(count);
+    }
+    return sum;
+  }
+  static TrainPlan plan_of(std::uint32_t batch, double steps) {
+    TrainPlan plan;
+    plan.budget = {Budget::Unit::steps, steps};
+    plan.batch_size = batch;
+    plan.order = Order::natural;
+    plan.optimiser.learning_rate = 0.1;
+    return plan;
+  }
+  static constexpr Point kFirst{0.5, -0.25};
+};
+
+TEST_F(PlanVocabulary, PlainSgdWithDecayIsFused) {
+  TrainPlan plan = plan_of(4, 1);
+  plan.optimiser.weight_decay = 0.5;
+  const Point g = gradient(kFirst, 0, 4);
+  const auto got = trained(plan);
+  EXPECT_NEAR(got[0], 0.5 - 0.1 * (g.w + 0.5 * 0.5), 1e-6);
+  EXPECT_NEAR(got[1], -0.25 - 0.1 * (g.b + 0.5 * -0.25), 1e-6);
 }
 
-TEST(Sgd, NeedsNoVelocityWithoutMomentum) {
-  std::vector<float> weights = {1.0F};
-  sgd_step({0.1, 0.0, 0.5}, weights, std::vector<float>{2.0F}, {});
-  EXPECT_FLOAT_EQ(weights[0], 1.0F - 0.1F * 2.5F);
+TEST_F(PlanVocabulary, TheProximalTermPullsBackToTheReceivedModel) {
+  TrainPlan plan = plan_of(4, 2);
+  plan.proximal = 0.5;
+  const Point g = gradient(kFirst, 0, 4);
+  const Point second{0.5 - 0.1 * g.w, -0.25 - 0.1 * g.b};
+  const Point h = gradient(second, 0, 4);
+  const auto got = trained(plan);
+  EXPECT_NEAR(got[0], second.w - 0.1 * (h.w + 0.5 * (second.w - 0.5)), 1e-6);
+  EXPECT_NEAR(got[1], second.b - 0.1 * (h.b + 0.5 * (second.b + 0.25)), 1e-6);
+}
+
+TEST_F(PlanVocabulary, ClippingBoundsTheStep) {
+  TrainPlan plan = plan_of(4, 1);
+  plan.clip_norm = 0.01;
+  const auto got = trained(plan);
+  EXPECT_NEAR(std::hypot(got[0] - 0.5, got[1] + 0.25), 0.1 * 0.01, 1e-6);
+}
+
+TEST_F(PlanVocabulary, AccumulatedBatchesAreOneLargeBatch) {
+  TrainPlan plan = plan_of(3, 1);  // 3 + 1 examples
+  plan.accumulate = 2;
+  const Point g = gradient(kFirst, 0, 4);
+  const auto got = trained(plan);
+  EXPECT_NEAR(got[0], 0.5 - 0.1 * g.w, 1e-6);
+  EXPECT_NEAR(got[1], -0.25 - 0.1 * g.b, 1e-6);
+}
+
+TEST_F(PlanVocabulary, TheScheduleSetsTheRateOfEveryStep) {
+  TrainPlan plan = plan_of(4, 2);
+  plan.schedule.kind = Schedule::Kind::step;
+  plan.schedule.factor = 0.25;
+  const Point g = gradient(kFirst, 0, 4);
+  const Point second{0.5 - 0.1 * g.w, -0.25 - 0.1 * g.b};
+  const Point h = gradient(second, 0, 4);
+  EXPECT_NEAR(trained(plan)[0], second.w - 0.025 * h.w, 1e-6);
+}
+
+TEST_F(PlanVocabulary, FusedAndWholeStepsAgree) {
+  TrainPlan fused = plan_of(3, 7);
+  TrainPlan whole = fused;
+  whole.clip_norm = 1e9;
+  const auto a = trained(fused);
+  const auto b = trained(whole);
+  EXPECT_NEAR(a[0], b[0], 1e-6);
+  EXPECT_NEAR(a[1], b[1], 1e-6);
+}
+
+TEST_F(PlanVocabulary, RefusesWhatIsOutOfRange) {
+  const auto why = [](const std::function<void(TrainPlan&)>& change) -> std::string {
+    TrainPlan plan;
+    change(plan);
+    const auto checked = check_plan(plan);
+    return checked ? "accepted" : checked.error().detail;
+  };
+  EXPECT_EQ(why([](TrainPlan&) {}), "accepted");
+  EXPECT_THAT(why([](TrainPlan& p) { p.clip_norm = -1; }), HasSubstr("clip_norm is -1"));
+  EXPECT_THAT(why([](TrainPlan& p) { p.proximal = NAN; }), HasSubstr("proximal is nan"));
+  EXPECT_THAT(why([](TrainPlan& p) { p.accumulate = 0; }), HasSubstr("accumulate is 0"));
+  EXPECT_THAT(why([](TrainPlan& p) { p.optimiser.beta2 = 1; }), HasSubstr("beta2 is 1"));
+  EXPECT_THAT(why([](TrainPlan& p) { p.optimiser.epsilon = 0; }), HasSubstr("epsilon is 0"));
+  EXPECT_THAT(why([](TrainPlan& p) { p.optimiser.nesterov = true; }), HasSubstr("nesterov"));
+  EXPECT_THAT(why([](TrainPlan& p) { p.schedule.factor = 2; }), HasSubstr("schedule.factor is 2"));
+  EXPECT_THAT(why([](TrainPlan& p) { p.schedule.every_steps = 0; }), HasSubstr("every_steps is 0"));
+  EXPECT_THAT(why([](TrainPlan& p) {
+                p.schedule.kind = Schedule::Kind::cosine;
+                p.schedule.warmup_steps = 5;
+              }),
+              HasSubstr("total_steps is 1; expected more than warmup_steps"));
+  EXPECT_THAT(why([](TrainPlan& p) {
+                p.optimiser.kind = Optimiser::Kind::adam;
+                p.optimiser.momentum = 0.5;
+              }),
+              HasSubstr("only sgd"));
+  EXPECT_THAT(why([](TrainPlan& p) { p.optimiser.kind = static_cast<Optimiser::Kind>(9); }),
+              HasSubstr("optimiser 9 is unknown"));
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ TEST_F(Torch, LossAndGradientAgree) {
   ASSERT_TRUE(network);
   std::copy(
       golden("parameters").begin(), golden("parameters").end(), (*network)->parameters().begin());
-  const auto result = (*network)->gradient_of(data_, test::rows_up_to(20));
+  const auto result = (*network)->gradient_of(data_, {test::rows_up_to(20)});
   ASSERT_TRUE(result) << result.error().to_string();
   const double expected = golden("loss")[0];
   EXPECT_NEAR(result->loss / 20, expected, 1e-5 * expected);

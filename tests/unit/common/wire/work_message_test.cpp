@@ -8,6 +8,7 @@
 
 #include "chorus/v1/wire.pb.h"
 #include "common/base/limits.hpp"
+#include "common/tensor/layer_fields.hpp"
 #include "common/wire/messages.hpp"
 #include "tests/support/messages.hpp"
 
@@ -85,6 +86,97 @@ TEST(WorkMessage, LayersNeedNoName) {
   EXPECT_EQ(decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes)).value(), Message(work));
 }
 
+TEST(WorkMessage, EveryKindOfLayerArrives) {
+  Work work = test::some_work();
+  tensor::for_each_kind(
+      [&]<class L>(std::in_place_type_t<L>) { work.spec.layers.emplace_back(L{}); });
+  work.spec.layers.emplace_back(Dense{"d", 3, false});
+  work.spec.layers.emplace_back(Conv2d{"c", 3, 3, 1, 1, 2, 3, false});
+  work.spec.layers.emplace_back(MaxPool2d{3, 2, 1});
+  work.spec.layers.emplace_back(LeakyRelu{0.25});
+  work.spec.layers.emplace_back(Lstm{"l", 3, 2, true, true});
+  work.spec.layers.emplace_back(Reshape{{4, 5}});
+  work.spec.layers.emplace_back(Concat{"mark"});
+  work.spec.loss_options = {0.25, {1.0F, 2.0F}, 1.0};
+  const auto frame = encode(work).value();
+  const auto back = decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes));
+  ASSERT_TRUE(back) << back.error().detail;
+  EXPECT_EQ(*back, Message(work));
+  work.spec.loss = Loss::huber;
+  work.spec.loss_options = {0.0, {}, 2.5};
+  const auto huber = encode(work).value();
+  EXPECT_EQ(decode(FrameKind::work, std::span(huber).subspan(kHeaderBytes)).value(), Message(work));
+}
+
+TEST(WorkMessage, RefusesBadOperations) {
+  const auto operation = [](auto& w) {
+    auto* to = w.mutable_spec()->add_layers()->mutable_operation();
+    to->set_kind("leaky_relu");
+    return to;
+  };
+  unsupported("kind 'swish'", [&](auto& w) { operation(w)->set_kind("swish"); });
+  unsupported("option 'angle'", [&](auto& w) { operation(w)->add_attributes()->set_key("angle"); });
+  refuses("'slope' of another type", [&](auto& w) {
+    auto* attribute = operation(w)->add_attributes();
+    attribute->set_key("slope");
+    attribute->set_whole(1);
+  });
+  refuses("17 attributes", [&](auto& w) {
+    auto* to = operation(w);
+    for (int i = 0; i < 17; ++i) to->add_attributes();
+  });
+  refuses("spec.loss_options.class_weights: 4097", [](auto& w) {
+    w.mutable_spec()->set_loss(pb::LOSS_SOFTMAX_CROSS_ENTROPY_WITH_OPTIONS);
+    for (int i = 0; i < 4097; ++i) w.mutable_spec()->mutable_loss_options()->add_class_weights(1);
+  });
+}
+
+TEST(WorkMessage, EveryInstructionArrives) {
+  Work work = test::some_work();
+  TrainPlan& plan = std::get<TrainPlan>(work.plan);
+  plan.optimiser = {0.5, 0.0, 0.25, Optimiser::Kind::lamb, false, 0.5, 0.75, 1e-3};
+  plan.schedule = {Schedule::Kind::cosine, 3, 7, 100, 0.5};
+  plan.clip_norm = 2.0;
+  plan.proximal = 0.125;
+  plan.accumulate = 4;
+  const auto frame = encode(work).value();
+  const auto back = decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes));
+  ASSERT_TRUE(back) << back.error().detail;
+  EXPECT_EQ(*back, Message(work));
+  pb::Work proto;
+  ASSERT_TRUE(proto.ParseFromArray(frame.data() + kHeaderBytes,
+                                   static_cast<int>(frame.size() - kHeaderBytes)));
+  EXPECT_EQ(proto.train().required_features_size(), 5) << "old devices must decline";
+  EXPECT_FALSE(proto.train().has_sgd());
+}
+
+TEST(WorkMessage, RefusesBadInstructions) {
+  const auto optimiser = [](auto& w) {
+    auto* to = w.mutable_train()->mutable_optimiser();
+    to->set_kind(pb::OPTIMISER_ADAM);
+    to->set_learning_rate(0.1);
+    to->set_beta1(0.9);
+    to->set_beta2(0.99);
+    to->set_epsilon(1e-8);
+    return to;
+  };
+  refuses("train.optimiser.kind: missing", [&](auto& w) { optimiser(w)->clear_kind(); });
+  unsupported("optimiser: number 9",
+              [&](auto& w) { optimiser(w)->set_kind(static_cast<pb::OptimiserKind>(9)); });
+  refuses("train.beta1", [&](auto& w) { optimiser(w)->set_beta1(1.0); });
+  refuses("train.epsilon", [&](auto& w) { optimiser(w)->set_epsilon(0.0); });
+  refuses("train.learning_rate", [&](auto& w) { optimiser(w)->set_learning_rate(kNan); });
+  refuses("train.momentum", [&](auto& w) { optimiser(w)->set_momentum(0.5); });
+  refuses("train.schedule.kind: missing", [](auto& w) { w.mutable_train()->mutable_schedule(); });
+  unsupported("schedule: number 9", [](auto& w) {
+    w.mutable_train()->mutable_schedule()->set_kind(static_cast<pb::ScheduleKind>(9));
+  });
+  refuses("train.schedule.every_steps",
+          [](auto& w) { w.mutable_train()->mutable_schedule()->set_kind(pb::SCHEDULE_STEP); });
+  refuses("train.clip_norm", [](auto& w) { w.mutable_train()->set_clip_norm(-1); });
+  refuses("train.proximal", [](auto& w) { w.mutable_train()->set_proximal(kInf); });
+}
+
 TEST(WorkMessage, RefusesBadModelReferences) {
   refuses("work.model.sha256: 0 bytes", [](auto& w) { w.clear_model(); });
   refuses("work.model.sha256: 31",
@@ -159,7 +251,7 @@ TEST(WorkMessage, WhatIsNewerIsUnsupportedNotMalformed) {
               [](auto& w) { w.mutable_spec()->set_loss(static_cast<pb::Loss>(9)); });
   unsupported("work.train.order: number 9",
               [](auto& w) { train(w).set_order(static_cast<pb::Order>(9)); });
-  unsupported("'proximal'", [](auto& w) { train(w).add_required_features("proximal"); });
+  unsupported("'distil'", [](auto& w) { train(w).add_required_features("distil"); });
   unsupported("budget", [](auto& w) { train(w).mutable_budget()->Clear(); });
   unsupported("no plan of a kind", [](auto& w) { w.clear_train(); });
 }

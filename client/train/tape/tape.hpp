@@ -1,0 +1,88 @@
+// The only door to oneDNN. A Tape is one model compiled for one batch size, then run as often as
+// wanted. No oneDNN type is visible here, and every descriptor is made in this folder, so that
+// oneDNN 3, which makes them in another way, means changing one folder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "chorus/model.hpp"
+#include "chorus/result.hpp"
+
+namespace chorus::train {
+
+/// Sets the number of OpenMP threads for the calling thread while it lives, then restores it.
+class ThreadLimit {
+ public:
+  explicit ThreadLimit(unsigned threads) noexcept;
+  ThreadLimit(const ThreadLimit&) = delete;
+  ThreadLimit& operator=(const ThreadLimit&) = delete;
+  ~ThreadLimit();
+
+ private:
+  int before_;
+};
+
+/// w ← keep·w − rate·g, done where g is computed: g itself is not written then.
+struct FusedStep {
+  float rate = 0.0F;
+  float keep = 1.0F;
+};
+
+/// Forward (and backward) pass over one batch, float32. Making and running throw what oneDNN
+/// throws: wrap both in guarded(). Make and run under the same ThreadLimit.
+class Tape {
+ public:
+  enum class Mode : std::uint8_t { evaluate, train };
+
+  struct Options {
+    const ModelSpec* model = nullptr;      ///< checked; not needed after making
+    const TensorLayout* layout = nullptr;  ///< of the model; not needed after making
+    float* parameters = nullptr;           ///< f32[layout->parameters]; must stay where they are
+    float* gradient = nullptr;             ///< the same size; null with Mode::evaluate
+    std::size_t batch = 1;
+    Mode mode = Mode::train;
+  };
+
+  explicit Tape(const Options& options);
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+  ~Tape();
+
+  /// f32[batch × inputs], row-major: fill before forward().
+  std::span<float> input() noexcept;
+  /// f32[batch × outputs]: of the last forward().
+  std::span<const float> output() const noexcept;
+  /// f32[batch × outputs]: ∂loss/∂output; fill before backward().
+  std::span<float> output_gradient() noexcept;
+
+  /// Dropout draws from (key, step) and the place of a value: equal arguments, equal masks.
+  void set_randomness(std::uint64_t key, std::uint64_t step) noexcept;
+
+  /// With Mode::train batch norm moves its running values in `parameters`.
+  void forward();
+  /// Overwrites the gradients of all tensors but buffers, whose gradients it does not touch.
+  /// @param fused  not null: tensors that fused() names are stepped, their gradients not written
+  /// @pre forward() ran on the same input
+  void backward(const FusedStep* fused = nullptr);
+
+  /// Whether backward() can step the tensor at this place of the layout. The others are the
+  /// caller's.
+  bool fused(std::size_t tensor) const noexcept;
+
+  /// Bytes of the one block that holds activations, gradients of activations and scratch.
+  std::size_t arena_bytes() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Runs `work` and turns what oneDNN or the allocator throw into a Failure: busy when memory is
+/// short, unsupported_feature when oneDNN has no implementation, internal otherwise.
+Result<void> guarded(const std::function<void()>& work);
+
+}  // namespace chorus::train

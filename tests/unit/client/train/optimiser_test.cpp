@@ -1,0 +1,132 @@
+#include "client/train/optimiser.hpp"
+
+#include <cmath>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace chorus::train {
+namespace {
+
+const std::vector<float> kStart = {1.0F, -2.0F, 0.5F};
+const std::vector<std::vector<float>> kGradients = {
+    {0.5F, 0.25F, -1.0F}, {-0.125F, 0.5F, 0.75F}, {1.0F, -0.5F, 0.25F}};
+
+TensorLayout one_tensor() {
+  return {{{"a.weight", {3}, 0, 3}}, 3};
+}
+
+// Weights after the three gradients.
+std::vector<float> after(const Optimiser& options) {
+  const TensorLayout layout = one_tensor();
+  auto state = OptimiserState::create(options, layout);
+  EXPECT_TRUE(state);
+  std::vector<float> weights = kStart;
+  for (const auto& gradient : kGradients) {
+    state->apply({options.learning_rate, weights, gradient});
+  }
+  return weights;
+}
+
+void expect_near(const std::vector<float>& got, const std::vector<double>& expected) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 2e-6) << i;
+}
+
+// Numbers of torch.optim in double; LAMB by its formula.
+TEST(Optimiser, MomentumAgreesWithPyTorch) {
+  expect_near(after({0.1, 0.9, 0.01}), {0.782822249, -2.101394623, 0.6003924995});
+}
+
+TEST(Optimiser, NesterovAgreesWithPyTorch) {
+  expect_near(after({0.1, 0.9, 0.01, Optimiser::Kind::sgd, true}),
+              {0.664359333191, -2.109967023757, 0.5883740864705});
+}
+
+TEST(Optimiser, AdamAgreesWithPyTorch) {
+  expect_near(after({0.1, 0.0, 0.01, Optimiser::Kind::adam}),
+              {0.7770939594672897, -2.204267325334654, 0.6017675086021156});
+}
+
+TEST(Optimiser, AdamWAgreesWithPyTorch) {
+  expect_near(after({0.1, 0.0, 0.1, Optimiser::Kind::adamw, false, 0.8, 0.95, 1e-6}),
+              {0.7544880918075314, -2.1408961694071196, 0.5744109177180454});
+}
+
+TEST(Optimiser, LambFollowsItsFormula) {
+  expect_near(after({0.05, 0.0, 0.1, Optimiser::Kind::lamb}),
+              {0.7376893843117978, -2.136425738477704, 0.5532173510263465});
+}
+
+TEST(Optimiser, PlainSgdNeedsNoMemory) {
+  const TensorLayout layout{{{"a.weight", {1}, 0, 1}}, 1};
+  auto state = OptimiserState::create({0.1, 0.0, 0.5}, layout);
+  ASSERT_TRUE(state);
+  std::vector<float> weights = {1.0F};
+  state->apply({0.1, weights, std::vector<float>{2.0F}});
+  EXPECT_FLOAT_EQ(weights[0], 1.0F - 0.1F * 2.5F);
+}
+
+TEST(Optimiser, LeavesBuffersAndSteppedTensorsAlone) {
+  const TensorLayout layout{
+      {{"a.weight", {1}, 0, 1}, {"a.running_mean", {1}, 1, 1, true}, {"b.weight", {1}, 2, 1}}, 3};
+  for (const auto kind : {Optimiser::Kind::sgd, Optimiser::Kind::adamw, Optimiser::Kind::lamb}) {
+    auto state = OptimiserState::create({0.1, 0.0, 0.5, kind}, layout);
+    ASSERT_TRUE(state);
+    std::vector<float> weights = {1.0F, 1.0F, 1.0F};
+    const auto done = [](const void*, std::size_t tensor) { return tensor == 2; };
+    state->apply({0.1, weights, std::vector<float>{1.0F, 1.0F, 1.0F}}, done);
+    EXPECT_LT(weights[0], 1.0F);
+    EXPECT_EQ(weights[1], 1.0F);
+    EXPECT_EQ(weights[2], 1.0F);
+  }
+}
+
+TEST(Optimiser, ClipsTheNormOfEverythingButBuffers) {
+  const TensorLayout layout{{{"a.weight", {2}, 0, 2}, {"a.running_var", {1}, 2, 1, true}}, 3};
+  std::vector<float> gradient = {3.0F, 4.0F, 100.0F};
+  clip_norm(layout, 10.0, gradient);
+  EXPECT_EQ(gradient, (std::vector<float>{3.0F, 4.0F, 100.0F}));
+  clip_norm(layout, 2.5, gradient);
+  EXPECT_NEAR(gradient[0], 1.5, 1e-6);
+  EXPECT_NEAR(gradient[1], 2.0, 1e-6);
+  EXPECT_EQ(gradient[2], 100.0F);
+}
+
+TEST(Optimiser, TheProximalTermPullsTowardsTheCentre) {
+  const TensorLayout layout{{{"a.weight", {2}, 0, 2}, {"a.running_var", {1}, 2, 1, true}}, 3};
+  std::vector<float> gradient = {1.0F, 1.0F, 0.0F};
+  add_proximal(layout,
+               0.5,
+               std::vector<float>{3.0F, 1.0F, 9.0F},
+               std::vector<float>{1.0F, 2.0F, 1.0F},
+               gradient);
+  EXPECT_EQ(gradient, (std::vector<float>{2.0F, 0.5F, 0.0F}));
+}
+
+TEST(Schedule, FollowsItsFormula) {
+  TrainPlan plan;
+  plan.optimiser.learning_rate = 2.0;
+  EXPECT_EQ(rate_at(plan, 0), 2.0);
+  EXPECT_EQ(rate_at(plan, 1000), 2.0);
+  plan.schedule.warmup_steps = 4;
+  EXPECT_EQ(rate_at(plan, 0), 0.5);
+  EXPECT_EQ(rate_at(plan, 3), 2.0);
+  EXPECT_EQ(rate_at(plan, 4), 2.0);
+  plan.schedule.kind = Schedule::Kind::step;
+  plan.schedule.every_steps = 10;
+  plan.schedule.factor = 0.5;
+  EXPECT_EQ(rate_at(plan, 13), 2.0);
+  EXPECT_EQ(rate_at(plan, 14), 1.0);
+  EXPECT_EQ(rate_at(plan, 24), 0.5);
+  plan.schedule.kind = Schedule::Kind::cosine;
+  plan.schedule.total_steps = 14;
+  plan.schedule.factor = 0.1;
+  EXPECT_DOUBLE_EQ(rate_at(plan, 4), 2.0);
+  EXPECT_DOUBLE_EQ(rate_at(plan, 9), 1.1);
+  EXPECT_DOUBLE_EQ(rate_at(plan, 14), 0.2);
+  EXPECT_DOUBLE_EQ(rate_at(plan, 1000), 0.2);
+}
+
+}  // namespace
+}  // namespace chorus::train
