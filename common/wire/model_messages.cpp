@@ -157,8 +157,9 @@ Result<void> loss_from(const pb::ModelSpec& proto, ModelSpec& spec) {
       }
       spec.loss = Loss::softmax_cross_entropy;
       spec.loss_options.label_smoothing = options.label_smoothing();
-      spec.loss_options.class_weights.assign(options.class_weights().begin(),
-                                             options.class_weights().end());
+      for (const double weight : options.class_weights()) {
+        spec.loss_options.class_weights.push_back(static_cast<float>(weight));
+      }
       return {};
     case pb::LOSS_SOFTMAX_CROSS_ENTROPY:
     case pb::LOSS_BINARY_CROSS_ENTROPY:
