@@ -24,8 +24,16 @@ void read_data(const TomlTable& table, DataConfig& data) {
   table.path("csv", data.file);
   table.path("images", data.images);
   table.path("labels", data.labels);
+  table.path("npy", data.npy);
+  table.path("npz", data.npz);
+  table.text("features_array", data.features_array);
+  table.text("labels_array", data.labels_array);
   table.text("label_column", data.label_column);
   table.boolean("header", data.header);
+  table.texts("categorical", data.categorical);
+  double missing = 0.0;
+  if (table.number("missing", missing)) data.missing = missing;
+  table.text("normalise", data.normalise);
   table.number("scale", data.scale, {.min = 0.0, .min_excluded = true});
   std::string shape;
   if (table.text("shape", shape)) {
@@ -92,18 +100,56 @@ Result<std::vector<std::uint64_t>> parse_shape(const std::string& text) {
       fmt::format("'{}' is no shape; expected numbers with x between them, such as 1x8x8", text));
 }
 
-Result<void> check_data(const DataConfig& data) {
-  const bool csv = !data.file.empty();
-  const bool idx = !data.images.empty() || !data.labels.empty();
-  if (csv == idx) {
+Result<client::Normalisation> parse_normalisation(const std::string& text) {
+  if (text == "none") return client::Normalisation::none;
+  if (text == "standard") return client::Normalisation::standard;
+  if (text == "min-max") return client::Normalisation::min_max;
+  return wrong("--normalise",
+               "data.normalise",
+               fmt::format("'{}'; expected none, standard or min-max", text));
+}
+
+namespace {
+
+// Exactly one source of examples, with all that belongs to it.
+Result<void> check_source(const DataConfig& data) {
+  std::vector<std::string_view> given;
+  if (!data.file.empty()) given.push_back("--data");
+  if (!data.images.empty()) given.push_back("--images");
+  if (!data.npy.empty()) given.push_back("--npy");
+  if (!data.npz.empty()) given.push_back("--npz");
+  const bool takes_labels = !data.images.empty() || !data.npy.empty();
+  if (given.empty() && data.labels.empty()) {
     return wrong("--data",
                  "data.csv",
-                 csv ? "given together with --images or --labels; expected one of the two kinds"
-                     : "missing; expected a CSV file, or --images and --labels");
+                 "missing; expected a CSV file, or --images and --labels, --npy and --labels, or "
+                 "--npz");
   }
-  if (idx && (data.images.empty() || data.labels.empty())) {
-    return wrong("--images and --labels", "data.images, data.labels", "expected both or neither");
+  if (given.size() > 1) {
+    return wrong(given[0],
+                 "[data]",
+                 fmt::format("given together with {}; expected one kind of data", given[1]));
   }
+  if (takes_labels == data.labels.empty()) {
+    return wrong("--labels",
+                 "data.labels",
+                 takes_labels ? fmt::format("missing, though there is {}", given[0])
+                              : "belongs to --images or --npy, and neither is given");
+  }
+  const bool tabular = !data.categorical.empty() || data.missing || data.normalise != "none";
+  if (tabular && data.file.empty()) {
+    return wrong("--categorical, --missing and --normalise",
+                 "data.categorical, data.missing, data.normalise",
+                 "are for CSV files, and there is none");
+  }
+  CHORUS_OK(parse_normalisation(data.normalise));
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_data(const DataConfig& data) {
+  CHORUS_OK(check_source(data));
   if (!(data.scale > 0.0) || !std::isfinite(data.scale)) {
     return wrong("--scale", "data.scale", fmt::format("{}; expected a number above 0", data.scale));
   }

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "chorus/client/dataset.hpp"
 #include "chorus/result.hpp"
 #include "common/base/log.hpp"
 
@@ -13,13 +15,20 @@ namespace chorus::agent {
 
 /// Where the examples come from and which of them are this device's.
 struct DataConfig {
-  std::filesystem::path file;        ///< CSV, plain or .gz
-  std::string label_column = "-1";   ///< name, or number: 0 first, -1 last
-  bool header = false;               ///< the first line holds column names
-  double scale = 1.0;                ///< features are divided by this
-  std::vector<std::uint64_t> shape;  ///< of one example; empty: flat
-  std::filesystem::path images;      ///< idx, plain or .gz
-  std::filesystem::path labels;
+  std::filesystem::path file;            ///< CSV, plain or .gz
+  std::string label_column = "-1";       ///< name, or number: 0 first, -1 last
+  bool header = false;                   ///< the first line holds column names
+  std::vector<std::string> categorical;  ///< columns of words: "sex", or "sex=female|male"
+  std::optional<double> missing;         ///< stands for missing numbers; none: an error
+  std::string normalise = "none";        ///< none | standard | min-max
+  double scale = 1.0;                    ///< features are divided by this
+  std::vector<std::uint64_t> shape;      ///< of one example; empty: flat
+  std::filesystem::path images;          ///< idx, plain or .gz
+  std::filesystem::path npy;             ///< features as NumPy's array file, plain or .gz
+  std::filesystem::path labels;          ///< of images: idx; of npy: an array file
+  std::filesystem::path npz;             ///< features and labels as an archive of arrays …
+  std::string features_array = "x";      ///< … under this name
+  std::string labels_array = "y";
   std::uint32_t classes = 0;  ///< 0: the largest label + 1
 
   std::string partition = "none";  ///< none | iid | dirichlet:ALPHA | shards:S | column:NAME
@@ -46,6 +55,9 @@ Result<void> load_config(const std::filesystem::path& path, AgentConfig& config)
 
 /// "1x8x8" → {1, 8, 8}. @errors invalid_argument
 Result<std::vector<std::uint64_t>> parse_shape(const std::string& text);
+
+/// "none", "standard" or "min-max". @errors invalid_argument
+Result<client::Normalisation> parse_normalisation(const std::string& text);
 
 /// Values that do not go together. @errors invalid_argument, saying which flag and key
 Result<void> check_data(const DataConfig& data);

@@ -58,13 +58,36 @@ void add_data_options(CLI::App& app, CommandLine& line) {
       ->group(group)
       ->capture_default_str();
   app.add_flag("--header", data.header, "The first line holds column names")->group(group);
+  app.add_option("--categorical",
+                 data.categorical,
+                 "Columns of words, each NAME or NAME=VALUE|VALUE|…, as one feature per value")
+      ->group(group)
+      ->delimiter(',');
+  app.add_option("--missing", data.missing, "Number for missing ones; otherwise they are errors")
+      ->group(group);
+  app.add_option("--normalise",
+                 data.normalise,
+                 "Columns of numbers, fitted to the file: none, standard or min-max")
+      ->group(group)
+      ->capture_default_str();
   app.add_option("--scale", data.scale, "Divide every feature by this")
       ->group(group)
       ->capture_default_str();
   app.add_option("--shape", line.shape, "Shape of one example, such as 1x8x8")->group(group);
   app.add_option("--images", data.images, "Examples as idx (MNIST family), plain or .gz")
       ->group(group);
-  app.add_option("--labels", data.labels, "Their labels as idx")->group(group);
+  app.add_option("--npy", data.npy, "Features as an array file of NumPy, plain or .gz")
+      ->group(group);
+  app.add_option("--labels", data.labels, "Labels of --images (idx) or --npy (an array file)")
+      ->group(group);
+  app.add_option("--npz", data.npz, "Features and labels as an archive of NumPy arrays")
+      ->group(group);
+  app.add_option("--features-array", data.features_array, "Their name in --npz")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--labels-array", data.labels_array, "The labels' name in --npz")
+      ->group(group)
+      ->capture_default_str();
   app.add_option("--classes", data.classes, "Number of classes; 0: the largest label + 1")
       ->group(group);
   app.add_option("--test-fraction",

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "chorus/client/npy.hpp"
 #include "chorus/client/partition.hpp"
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
@@ -20,10 +21,7 @@ namespace {
 using client::Dataset;
 using client::Partition;
 
-struct Examples {
-  Dataset dataset;
-  std::vector<std::string> keys;  ///< with a column partition
-};
+using Examples = client::KeyedDataset;  // keys with a column partition
 
 struct PartitionKind {
   enum class Name { none, iid, dirichlet, shards, column };
@@ -76,31 +74,71 @@ Result<PartitionKind> parse_kind(const std::string& text) {
   return bad_partition(text);
 }
 
-Result<Examples> read_files(const DataConfig& config, const PartitionKind& kind) {
+Result<Examples> read_idx(const DataConfig& config) {
+  client::IdxOptions idx;
+  idx.images = config.images;
+  idx.labels = config.labels;
+  idx.classes = config.classes;
   Examples examples;
-  if (!config.images.empty()) {
-    if (kind.name == PartitionKind::Name::column) {
-      return fail(errc::invalid_argument, "--partition column:NAME needs a CSV file (--data)");
-    }
-    client::IdxOptions idx;
-    idx.images = config.images;
-    idx.labels = config.labels;
-    idx.classes = config.classes;
-    CHORUS_TRY(examples.dataset, client::load_idx(idx));
-    return examples;
+  CHORUS_TRY(examples.dataset, client::load_idx(idx));
+  return examples;
+}
+
+// "sex" or "cp=1|2|3|4".
+client::CategoricalColumn categorical(const std::string& text) {
+  client::CategoricalColumn column;
+  const auto equals = text.find('=');
+  column.column = text.substr(0, equals);
+  if (equals == std::string::npos) return column;
+  std::size_t at = equals + 1;
+  for (;;) {
+    const auto bar = text.find('|', at);
+    column.values.push_back(text.substr(at, bar - at));
+    if (bar == std::string::npos) return column;
+    at = bar + 1;
   }
+}
+
+Result<Examples> read_csv(const DataConfig& config, const std::string& key_column) {
   client::CsvOptions csv;
   csv.path = config.file;
   csv.header = config.header;
   csv.label_column = config.label_column;
+  csv.key_column = key_column;
+  for (const std::string& text : config.categorical) csv.categories.push_back(categorical(text));
+  csv.missing = config.missing;
   csv.divide_by = config.scale;
+  CHORUS_TRY(csv.normalisation, parse_normalisation(config.normalise));
   csv.feature_shape = config.shape;
   csv.classes = config.classes;
-  if (kind.name == PartitionKind::Name::column) csv.key_column = kind.argument;
-  CHORUS_TRY(auto data, client::load_csv(csv));
-  examples.dataset = std::move(data.dataset);
-  examples.keys = std::move(data.keys);
-  return examples;
+  CHORUS_TRY(client::CsvData data, client::load_csv(csv));
+  return Examples{std::move(data)};
+}
+
+Result<Examples> read_npy(const DataConfig& config, const std::string& keys) {
+  const bool archive = !config.npz.empty();
+  client::NpyOptions npy;
+  npy.archive = config.npz;
+  npy.features = archive ? config.features_array : config.npy.string();
+  npy.labels = archive ? config.labels_array : config.labels.string();
+  npy.keys = keys;
+  npy.divide_by = config.scale;
+  npy.feature_shape = config.shape;
+  npy.classes = config.classes;
+  return client::load_npy(npy);
+}
+
+Result<Examples> read_files(const DataConfig& config, const PartitionKind& kind) {
+  const bool by_column = kind.name == PartitionKind::Name::column;
+  const std::string keys = by_column ? kind.argument : "";
+  if (!config.file.empty()) return read_csv(config, keys);
+  if (!config.npy.empty() || !config.npz.empty()) return read_npy(config, keys);
+  if (by_column) {
+    return fail(errc::invalid_argument,
+                "--partition column:NAME needs keys: a column of --data, an array of --npz, or the "
+                "path of an array file with --npy");
+  }
+  return read_idx(config);
 }
 
 Result<Partition> partition(const Examples& examples,

@@ -68,8 +68,9 @@ inline constexpr auto kReconnectFirst = 250ms;
 inline constexpr auto kReconnectMax = 30s;
 inline constexpr std::size_t kCachedVersionsMax = 2;
 
-// Tables of examples (CSV).
+// Files of examples.
 inline constexpr std::size_t kCsvFieldBytesMax = 64U << 10U;
 inline constexpr std::size_t kCsvColumnsMax = 1U << 20U;
+inline constexpr std::size_t kNpyHeaderBytesMax = 64U << 10U;
 
 }  // namespace chorus::limits

@@ -1,15 +1,19 @@
 // Tables of numbers as datasets.
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "chorus/client/dataset.hpp"
+#include "client/train/data/csv_columns.hpp"
 #include "client/train/data/csv_reader.hpp"
+#include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 
 namespace chorus::client {
@@ -19,6 +23,10 @@ std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+bool is_missing(std::string_view value) {
+  return value.empty() || value == "?" || value == "NA";
 }
 
 // Values from a file may be of any length; error messages are not.
@@ -56,6 +64,7 @@ class Table {
     }
     if (parts_.labels.empty()) return reader_.malformed(0, "there are no examples in the file");
     CsvData data;
+    CHORUS_OK(encode(data));
     auto dataset = Dataset::create(std::move(parts_));
     if (!dataset) {
       return std::move(dataset).error().during("'" + options_.path.string() + "'");
@@ -79,8 +88,47 @@ class Table {
     if (key_ == label_) {
       return fail(errc::invalid_argument, "label_column and key_column are the same column");
     }
-    const std::size_t features = columns_ - (key_.has_value() ? 2 : 1);
-    if (features == 0) return reader_.malformed(0, "no column is left for features");
+    const std::size_t columns = columns_ - (key_.has_value() ? 2 : 1);
+    if (columns == 0) return reader_.malformed(0, "no column is left for features");
+    CHORUS_OK(find_categories());
+    const bool fitted = std::any_of(categorical_.begin(), categorical_.end(), [&](std::size_t i) {
+      return cells_->categories(place_[i])->fitted();
+    });
+    return fitted ? Result<void>() : check_shape();
+  }
+
+  // Which columns hold words. Only then, or to normalise, all cells are kept until the end.
+  Result<void> find_categories() {
+    place_.resize(columns_);
+    std::size_t place = 0;
+    for (std::size_t i = 0; i < columns_; ++i) {
+      if (i != label_ && i != key_) place_[i] = place++;
+    }
+    std::vector<std::optional<Categories>> categories(place);
+    for (const CategoricalColumn& wanted : options_.categories) {
+      CHORUS_TRY(const std::size_t column, find_column(wanted.column, "categories: column"));
+      if (column == label_ || column == key_ || categories[place_[column]].has_value()) {
+        return fail(errc::invalid_argument,
+                    fmt::format("categories: column '{}' is {}",
+                                excerpt(wanted.column),
+                                column == label_ || column == key_ ? "the label or key column too"
+                                                                   : "named twice"));
+      }
+      CHORUS_TRY(categories[place_[column]], Categories::create(wanted));
+      categorical_.push_back(column);
+    }
+    cells_.emplace(std::move(categories));
+    direct_ = categorical_.empty() && options_.normalisation == Normalisation::none;
+    if (options_.scales.empty() || options_.scales.size() == cells_->numbers()) return {};
+    return fail(errc::invalid_argument,
+                fmt::format("there are {} scales for '{}'; expected {}, one per column of numbers",
+                            options_.scales.size(),
+                            options_.path.string(),
+                            cells_->numbers()));
+  }
+
+  Result<void> check_shape() {
+    const std::size_t features = cells_->width();
     if (parts_.feature_shape.empty()) parts_.feature_shape = {features};
     std::uint64_t product = 1;
     for (const std::uint64_t side : parts_.feature_shape) {
@@ -93,6 +141,20 @@ class Table {
                             features,
                             fmt::join(parts_.feature_shape, "x"),
                             product));
+  }
+
+  // Cells that were kept become features.
+  Result<void> encode(CsvData& data) {
+    if (direct_) return {};
+    CHORUS_OK(check_shape());
+    if (options_.normalisation != Normalisation::none) {
+      data.scales = options_.scales.empty() ? cells_->fit(options_.normalisation) : options_.scales;
+    }
+    parts_.features = cells_->encode(data.scales);
+    for (const std::size_t column : categorical_) {
+      data.categories.push_back(cells_->categories(place_[column])->column());
+    }
+    return {};
   }
 
   Result<std::size_t> find_column(const std::string& wanted, std::string_view option) const {
@@ -128,12 +190,20 @@ class Table {
         CHORUS_OK(add_label(i));
       } else if (i == key_) {
         keys_.push_back(fields[i]);
+      } else if (cells_->categories(place_[i]).has_value()) {
+        CHORUS_OK(add_category(i));
       } else {
         CHORUS_OK(add_feature(i));
       }
     }
-    const std::uint64_t bytes = 4 * (parts_.features.size() + parts_.labels.size());
-    if (bytes <= options_.bytes_max) return {};
+    const std::size_t width = cells_->width();
+    if (width > limits::kCsvColumnsMax) {
+      return reader_.malformed(0,
+                               fmt::format("the categories make more than {} features; is a "
+                                           "column of numbers among them?",
+                                           limits::kCsvColumnsMax));
+    }
+    if ((width + 1) * parts_.labels.size() <= options_.bytes_max / 4) return {};
     return reader_.malformed(
         0, fmt::format("the examples need more than {} bytes of memory", options_.bytes_max));
   }
@@ -141,7 +211,7 @@ class Table {
   Failure bad_value(std::size_t column, std::string_view expected) const {
     const std::string_view value = trimmed(reader_.fields()[column]);
     const std::string name = names_.empty() ? "" : fmt::format("'{}': ", excerpt(names_[column]));
-    if (value.empty() || value == "?" || value == "NA") {
+    if (is_missing(value)) {
       return reader_.malformed(column + 1,
                                fmt::format("{}the value is missing; expected {}", name, expected));
     }
@@ -161,18 +231,52 @@ class Table {
     return {};
   }
 
+  Result<void> add_category(std::size_t column) {
+    Categories& categories = *cells_->categories(place_[column]);
+    const std::string_view value = trimmed(reader_.fields()[column]);
+    std::optional<std::size_t> number;
+    if (!categories.fitted() || !is_missing(value)) number = categories.number_of(value);
+    if (number.has_value()) {
+      cells_->add(static_cast<double>(*number));
+      return {};
+    }
+    if (is_missing(value) && options_.missing.has_value()) {
+      cells_->add(-1.0);
+      return {};
+    }
+    const auto known = categories.column().values;
+    if (known.empty()) return bad_value(column, "a category");
+    const std::span<const std::string> some =
+        std::span(known).first(std::min<std::size_t>(known.size(), 8));
+    return bad_value(column,
+                     fmt::format("a category of this column ({}{})",
+                                 fmt::join(some, ", "),
+                                 some.size() < known.size() ? ", …" : ""));
+  }
+
   Result<void> add_feature(std::size_t column) {
     std::string_view text = trimmed(reader_.fields()[column]);
+    if (options_.missing.has_value() && is_missing(text)) {
+      keep(*options_.missing);
+      return {};
+    }
     if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
     double value = 0.0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const auto scaled = static_cast<float>(value / options_.divide_by);
     if (text.empty() || error != std::errc() || end != text.data() + text.size() ||
-        !std::isfinite(value) || !std::isfinite(scaled)) {
+        !std::isfinite(value) || !std::isfinite(static_cast<float>(value / options_.divide_by))) {
       return bad_value(column, "a number");
     }
-    parts_.features.push_back(scaled);
+    keep(value);
     return {};
+  }
+
+  void keep(double value) {
+    if (direct_) {
+      parts_.features.push_back(static_cast<float>(value / options_.divide_by));
+    } else {
+      cells_->add(value / options_.divide_by);
+    }
   }
 
   const CsvOptions& options_;
@@ -181,6 +285,10 @@ class Table {
   std::vector<std::string> names_;
   std::optional<std::size_t> label_;
   std::optional<std::size_t> key_;
+  std::vector<std::size_t> place_;        // of each column among those of features
+  std::vector<std::size_t> categorical_;  // columns, in the options' order
+  std::optional<CsvCells> cells_;
+  bool direct_ = true;  // numbers become features as they are read
   Dataset::Parts parts_;
   std::vector<std::string> keys_;
 };
@@ -192,6 +300,21 @@ Result<void> check_options(const CsvOptions& options) {
   if (options.divide_by == 0.0 || !std::isfinite(options.divide_by)) {
     return fail(errc::invalid_argument,
                 fmt::format("divide_by is {}; expected a number other than 0", options.divide_by));
+  }
+  const double missing = options.missing.value_or(0.0);
+  if (!std::isfinite(static_cast<float>(missing / options.divide_by))) {
+    return fail(errc::invalid_argument,
+                fmt::format("missing is {}; expected a number that float32 holds", missing));
+  }
+  if (!options.scales.empty() && options.normalisation == Normalisation::none) {
+    return fail(errc::invalid_argument, "scales are given, but normalisation is none");
+  }
+  for (const ColumnScale& scale : options.scales) {
+    if (std::isfinite(scale.offset) && std::isfinite(scale.scale) && scale.scale != 0.0) continue;
+    return fail(errc::invalid_argument,
+                fmt::format("scales hold offset {} and scale {}; expected numbers, and no scale 0",
+                            scale.offset,
+                            scale.scale));
   }
   return {};
 }

@@ -8,25 +8,26 @@
 #include <utility>
 
 #include "chorus/result.hpp"
+#include "client/train/data/byte_source.hpp"
 
 struct gzFile_s;
 
 namespace chorus::client {
 
 /// Reads decompressed bytes one after the other; plain files as they are.
-class GzipFile {
+class GzipFile final : public ByteSource {
  public:
   /// @errors not_found, io_failed
   static Result<GzipFile> open(const std::filesystem::path& path);
 
   GzipFile(GzipFile&& other) noexcept
-      : file_(std::exchange(other.file_, nullptr)), path_(std::move(other.path_)) {}
+      : ByteSource(), file_(std::exchange(other.file_, nullptr)), path_(std::move(other.path_)) {}
   GzipFile& operator=(GzipFile&&) = delete;
-  ~GzipFile();
+  ~GzipFile() override;
 
-  /// Fills `into` as far as the file reaches; fewer bytes than asked mean the end.
   /// @errors io_failed; malformed_file: damaged or truncated compression
-  Result<std::size_t> read(std::span<std::byte> into);
+  Result<std::size_t> read(std::span<std::byte> into) override;
+  std::string name() const override { return "'" + path_.string() + "'"; }
 
   const std::filesystem::path& path() const noexcept { return path_; }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -69,6 +70,12 @@ class CHORUS_EXPORT Dataset {
 /// A dataset larger than this is refused unless the options say otherwise.
 inline constexpr std::uint64_t kDatasetBytesDefault = 4ULL << 30U;
 
+/// Examples, and whose each is.
+struct KeyedDataset {
+  Dataset dataset;
+  std::vector<std::string> keys;  ///< one per example if the options name keys, else empty
+};
+
 /// The two files of a dataset of the MNIST family, each plain or gzip.
 struct IdxOptions {
   std::filesystem::path images;  ///< idx of unsigned bytes, 2 to 4 dimensions, examples first
@@ -82,6 +89,25 @@ struct IdxOptions {
 /// @errors not_found, io_failed; malformed_file (naming file, what was found, what was expected)
 CHORUS_EXPORT Result<Dataset> load_idx(const IdxOptions& options);
 
+/// A column of words: each becomes as many features as it has values, of which the row's is 1 and
+/// all others 0 (one-hot), in the place of the column.
+struct CategoricalColumn {
+  std::string column;               ///< a name of the header, or a number: 0 first, -1 last
+  std::vector<std::string> values;  ///< in this order; empty: those of the file, in byte order
+};
+
+/// What is done to every column of numbers: (value − offset) / scale.
+enum class Normalisation {
+  none,
+  standard,  ///< offset: mean; scale: standard deviation of the population (divided by n)
+  min_max,   ///< offset: smallest; scale: largest − smallest; so that values lie in [0, 1]
+};
+
+struct ColumnScale {
+  double offset = 0.0;
+  double scale = 1.0;  ///< fitted to a column whose values are all the same: 1
+};
+
 /// A table: one example per line, plain or gzip.
 struct CsvOptions {
   std::filesystem::path path;
@@ -89,21 +115,27 @@ struct CsvOptions {
   bool header = false;              ///< the first line holds column names
   std::string label_column = "-1";  ///< a name of the header, or a number: 0 first, -1 last
   std::string key_column;           ///< same; text that says whose example it is; empty: none
-  double divide_by = 1.0;           ///< every feature is divided by this
-  std::vector<std::uint64_t> feature_shape;        ///< e.g. {1, 8, 8}; empty: {columns}
+  std::vector<CategoricalColumn> categories;  ///< columns that are not numbers
+  /// Stands for a missing number (empty, "?" or "NA"), as if the file held it, and allows missing
+  /// categories, whose features are all 0. Without it both are errors.
+  std::optional<double> missing;
+  double divide_by = 1.0;  ///< every number is divided by this, before it is normalised
+  Normalisation normalisation = Normalisation::none;
+  std::vector<ColumnScale> scales;                 ///< one per column of numbers; empty: fitted
+  std::vector<std::uint64_t> feature_shape;        ///< e.g. {1, 8, 8}; empty: {features}
   std::uint32_t classes = 0;                       ///< 0: the largest label + 1
   std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
 };
 
-struct CsvData {
-  Dataset dataset;
-  std::vector<std::string> keys;  ///< one per example with a key column, else empty
+struct CsvData : KeyedDataset {
+  std::vector<CategoricalColumn> categories;  ///< the options', with all values
+  std::vector<ColumnScale> scales;  ///< what was given or fitted; empty without normalisation
 };
 
-/// Reads a table of numbers. Fields may be quoted ("…", with "" for a quote) and then hold
-/// separators and line breaks; lines end with LF or CRLF; empty lines are skipped; spaces around a
-/// number are ignored. All columns but label and key are features, in file order. Labels are whole
-/// numbers from 0.
+/// Reads a table. Fields may be quoted ("…", with "" for a quote) and then hold separators and line
+/// breaks; lines end with LF or CRLF; empty lines are skipped; spaces around a value are ignored.
+/// All columns but label and key are features, in file order. Labels are whole numbers from 0.
+/// To treat other data the same way, hand `categories` and `scales` of the result to its options.
 /// @errors not_found, io_failed; malformed_file, naming file, line, column, value and what was
 ///         expected (missing values among them); invalid_argument: the options contradict the file
 CHORUS_EXPORT Result<CsvData> load_csv(const CsvOptions& options);

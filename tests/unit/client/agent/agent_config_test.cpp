@@ -119,12 +119,50 @@ TEST(CheckData, RefusesWhatDoesNotGoTogether) {
     d.file.clear();
     d.images = "i";
   });
+  refuses([](DataConfig& d) { d.labels = "l"; });
+  refuses([](DataConfig& d) { d.npz = "a.npz"; });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.npy = "x.npy";
+  });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.npz = "a.npz";
+    d.labels = "y.npy";
+  });
+  refuses([](DataConfig& d) { d.normalise = "z-score"; });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.npz = "a.npz";
+    d.missing = 0.0;
+  });
   refuses([](DataConfig& d) { d.scale = 0; });
   refuses([](DataConfig& d) { d.parts = 2; });
   refuses([](DataConfig& d) { d.part = 1; });
   refuses([](DataConfig& d) { d.parts = 0; });
   refuses([](DataConfig& d) { d.hold_out = 1.0; });
   refuses([](DataConfig& d) { d.test_fraction = -0.1; });
+}
+
+TEST_F(AgentConfigTest, ReadsTheOtherKindsOfFiles) {
+  const auto loaded = load(R"(
+    [data]
+    npy = "x.npy"
+    npz = "all.npz"
+    features_array = "features"
+    labels_array = "labels"
+    categorical = ["sex", "cp=1|2"]
+    missing = -1
+    normalise = "min-max"
+  )");
+  ASSERT_TRUE(loaded) << loaded.error().detail;
+  EXPECT_EQ(config_.data.npy, folder_.path() / "x.npy");
+  EXPECT_EQ(config_.data.npz, folder_.path() / "all.npz");
+  EXPECT_EQ(config_.data.features_array, "features");
+  EXPECT_EQ(config_.data.labels_array, "labels");
+  EXPECT_THAT(config_.data.categorical, ElementsAre("sex", "cp=1|2"));
+  EXPECT_EQ(config_.data.missing, -1.0);
+  EXPECT_EQ(config_.data.normalise, "min-max");
 }
 
 }  // namespace

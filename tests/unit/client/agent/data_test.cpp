@@ -1,5 +1,6 @@
 #include "client/agent/data.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
@@ -119,6 +120,53 @@ TEST_F(AgentDataTest, RefusesPartitionsItDoesNotKnow) {
     EXPECT_EQ(data.error().code, errc::invalid_argument);
     EXPECT_THAT(data.error().detail, HasSubstr("dirichlet:ALPHA")) << bad;
   }
+}
+
+TEST_F(AgentDataTest, ReadsColumnsOfWords) {
+  data_.categorical = {"writer=w6|w5|w4|w3|w2|w1|w0"};
+  data_.normalise = "min-max";
+  data_.hold_out = 0.0;
+  const auto data = load_data(data_);
+  ASSERT_TRUE(data) << data.error().detail;
+  ASSERT_EQ(data->train.feature_count(), 9U);
+  for (std::size_t i = 0; i < data->train.size(); ++i) {
+    const auto row = data->train.features(i);
+    const auto number = static_cast<int>(row[0] * 209 + 0.5F);
+    EXPECT_EQ(row[1], row[0]);
+    for (int writer = 0; writer < 7; ++writer) {
+      EXPECT_EQ(row[8 - static_cast<std::size_t>(writer)], number % 7 == writer ? 1.0F : 0.0F);
+    }
+  }
+  data_.categorical = {"writer"};
+  EXPECT_EQ(load_data(data_).value().train.feature_count(), 9U);
+  data_.categorical = {"writer=w1"};
+  const auto refused = load_data(data_);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, HasSubstr("'w0' is not a category of this column (w1)"));
+}
+
+TEST_F(AgentDataTest, ReadsNumPyFilesByKey) {
+  const auto golden = std::filesystem::path(CHORUS_ROOT_DIR) / "tests" / "golden" / "npy";
+  DataConfig archive;
+  archive.npz = golden / "stored.npz";
+  archive.partition = "column:who";  // 7, 7, 300
+  archive.parts = 2;
+  archive.hold_out = 0.0;
+  archive.shape = {1, 2, 4};
+  std::multiset<std::size_t> sizes;
+  for (archive.part = 0; archive.part < 2; ++archive.part) {
+    const auto data = load_data(archive);
+    ASSERT_TRUE(data) << data.error().detail;
+    EXPECT_EQ(data->train.feature_shape().size(), 3U);
+    sizes.insert(data->train.size());
+  }
+  EXPECT_EQ(sizes, (std::multiset<std::size_t>{1, 2}));
+  DataConfig files;
+  files.npy = golden / "x_f4_v1.npy";
+  files.labels = golden / "y_u1.npy";
+  files.hold_out = 0.0;
+  files.scale = 2.0;
+  EXPECT_EQ(load_data(files).value().train.features(0)[0], -10.0F);
 }
 
 TEST_F(AgentDataTest, SaysWhichFileIsMissing) {

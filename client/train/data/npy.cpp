@@ -1,0 +1,150 @@
+// Datasets from NumPy's array files.
+#include "chorus/client/npy.hpp"
+
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "client/train/data/gzip_file.hpp"
+#include "client/train/data/npy_array.hpp"
+#include "client/train/data/zip_member.hpp"
+#include "common/base/limits.hpp"
+#include "common/base/try.hpp"
+
+namespace chorus::client {
+namespace {
+
+struct OpenArray {
+  std::unique_ptr<ByteSource> source;
+  NpyHeader header;
+};
+
+Result<OpenArray> open_array(const NpyOptions& options, const std::string& name) {
+  OpenArray array;
+  if (options.archive.empty()) {
+    CHORUS_TRY(GzipFile file, GzipFile::open(name));
+    array.source = std::make_unique<GzipFile>(std::move(file));
+  } else {
+    CHORUS_TRY(array.source, ZipMember::open(options.archive, name + ".npy"));
+  }
+  CHORUS_TRY(array.header, read_npy_header(*array.source));
+  return array;
+}
+
+// Before memory is taken for what a header announces.
+Result<void> check_bytes(const OpenArray& array, std::uint64_t bytes_max) {
+  if (array.header.count <= bytes_max / sizeof(float)) return {};
+  return malformed_npy(*array.source,
+                       fmt::format("its {} values need more than {} bytes of memory; raise "
+                                   "bytes_max, or divide the file",
+                                   array.header.count,
+                                   bytes_max));
+}
+
+struct Purpose {
+  const char* singular;
+  const char* plural;
+};
+
+Result<std::vector<std::int64_t>> read_column(const NpyOptions& options,
+                                              const std::string& name,
+                                              std::uint64_t examples,
+                                              Purpose purpose) {
+  CHORUS_TRY(const OpenArray array, open_array(options, name));
+  const NpyHeader& header = array.header;
+  if (header.kind == 'f') {
+    return malformed_npy(
+        *array.source,
+        fmt::format("{} have type {}; expected integers, such as array.astype('<i4')",
+                    purpose.plural,
+                    header.type_text()));
+  }
+  if (header.shape.size() != 1 || header.count != examples) {
+    return malformed_npy(*array.source,
+                         fmt::format("its shape is {}; expected ({},), one {} per example",
+                                     header.shape_text(),
+                                     examples,
+                                     purpose.singular));
+  }
+  return read_npy_whole(*array.source, header);
+}
+
+Result<std::vector<std::uint32_t>> read_labels(const NpyOptions& options, std::uint64_t examples) {
+  CHORUS_TRY(const auto values,
+             read_column(options, options.labels, examples, {"label", "labels"}));
+  const std::int64_t most =
+      std::int64_t{options.classes == 0 ? std::numeric_limits<std::uint32_t>::max()
+                                        : options.classes} -
+      1;
+  std::vector<std::uint32_t> labels;
+  labels.reserve(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < 0 || values[i] > most) {
+      return fail(errc::malformed_file,
+                  fmt::format("'{}': label {} is {}; expected a class, a whole number from 0 to {}",
+                              options.labels,
+                              i,
+                              values[i],
+                              most));
+    }
+    labels.push_back(static_cast<std::uint32_t>(values[i]));
+  }
+  return labels;
+}
+
+Result<std::vector<std::uint64_t>> feature_shape(const NpyOptions& options,
+                                                 const OpenArray& array) {
+  const auto& shape = array.header.shape;
+  if (shape.size() < 2) {
+    return malformed_npy(*array.source,
+                         fmt::format("its shape is {}; features need 2 to {} dimensions, examples "
+                                     "first",
+                                     array.header.shape_text(),
+                                     limits::kTensorRankMax));
+  }
+  std::vector<std::uint64_t> each(shape.begin() + 1, shape.end());
+  if (options.feature_shape.empty()) return each;
+  const std::uint64_t count = array.header.count / shape[0];
+  std::uint64_t product = 1;
+  for (const std::uint64_t side : options.feature_shape) {
+    if (__builtin_mul_overflow(product, side, &product)) product = 0;
+  }
+  if (product == count) return options.feature_shape;
+  return fail(errc::invalid_argument,
+              fmt::format("{} has {} features per example ({}); the feature shape {} needs {}",
+                          array.source->name(),
+                          count,
+                          fmt::join(each, "x"),
+                          fmt::join(options.feature_shape, "x"),
+                          product));
+}
+
+}  // namespace
+
+Result<KeyedDataset> load_npy(const NpyOptions& options) {
+  if (options.divide_by == 0.0 || !std::isfinite(options.divide_by)) {
+    return fail(errc::invalid_argument,
+                fmt::format("divide_by is {}; expected a number other than 0", options.divide_by));
+  }
+  CHORUS_TRY(const OpenArray array, open_array(options, options.features));
+  Dataset::Parts parts;
+  parts.classes = options.classes;
+  CHORUS_TRY(parts.feature_shape, feature_shape(options, array));
+  CHORUS_OK(check_bytes(array, options.bytes_max));
+  const std::uint64_t examples = array.header.shape[0];
+  CHORUS_TRY(parts.labels, read_labels(options, examples));
+  CHORUS_TRY(parts.features, read_npy_floats(*array.source, array.header, options.divide_by));
+  KeyedDataset data;
+  if (!options.keys.empty()) {
+    CHORUS_TRY(const auto keys, read_column(options, options.keys, examples, {"key", "keys"}));
+    for (const std::int64_t key : keys) data.keys.push_back(std::to_string(key));
+  }
+  auto dataset = Dataset::create(std::move(parts));
+  if (!dataset) return std::move(dataset).error().during(array.source->name());
+  data.dataset = std::move(dataset).value();
+  return data;
+}
+
+}  // namespace chorus::client
