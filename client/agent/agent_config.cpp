@@ -52,6 +52,20 @@ void read_data(const TomlTable& table, DataConfig& data) {
   table.number("hold_out", data.hold_out, kFraction);
 }
 
+void read_sound(const TomlTable& table, DataConfig& data) {
+  table.path("wav", data.wav);
+  client::LogMelOptions& mel = data.log_mel;
+  table.whole("sample_rate", mel.sample_rate);
+  table.whole("window", mel.window);
+  table.whole("hop", mel.hop);
+  table.whole("fft", mel.fft);
+  table.whole("mels", mel.mels);
+  table.number("hz_min", mel.hz_min);
+  table.number("hz_max", mel.hz_max);
+  table.number("log_epsilon", mel.epsilon);
+  table.whole("clip_samples", data.clip_samples);
+}
+
 void read_log(const TomlTable& table, LogOptions& log) {
   table.text("level", log.level);
   std::filesystem::path file = log.file;
@@ -78,6 +92,7 @@ Result<void> load_config(const std::filesystem::path& path, AgentConfig& config)
   root.whole("tasks_max", config.tasks_max);
   root.whole("threads", config.threads, WholeRule{1, 1024});
   read_data(root.table("data"), config.data);
+  read_sound(root.table("data"), config.data);
   read_log(root.table("log"), config.log);
   return file.finish();
 }
@@ -118,12 +133,13 @@ Result<void> check_source(const DataConfig& data) {
   if (!data.images.empty()) given.push_back("--images");
   if (!data.npy.empty()) given.push_back("--npy");
   if (!data.npz.empty()) given.push_back("--npz");
+  if (!data.wav.empty()) given.push_back("--wav");
   const bool takes_labels = !data.images.empty() || !data.npy.empty();
   if (given.empty() && data.labels.empty()) {
     return wrong("--data",
                  "data.csv",
-                 "missing; expected a CSV file, or --images and --labels, --npy and --labels, or "
-                 "--npz");
+                 "missing; expected a CSV file, or --images and --labels, --npy and --labels, "
+                 "--npz, or --wav");
   }
   if (given.size() > 1) {
     return wrong(given[0],

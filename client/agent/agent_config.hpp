@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "chorus/client/audio.hpp"
 #include "chorus/client/dataset.hpp"
 #include "chorus/result.hpp"
 #include "common/base/log.hpp"
@@ -29,7 +30,10 @@ struct DataConfig {
   std::filesystem::path npz;             ///< features and labels as an archive of arrays …
   std::string features_array = "x";      ///< … under this name
   std::string labels_array = "y";
-  std::uint32_t classes = 0;  ///< 0: the largest label + 1
+  std::filesystem::path wav;       ///< a folder with one sub-folder of .wav files per class …
+  client::LogMelOptions log_mel;   ///< … and what becomes of them
+  std::uint64_t clip_samples = 0;  ///< clips are cut or filled to this; 0: they are all alike
+  std::uint32_t classes = 0;       ///< 0: the largest label + 1
 
   std::string partition = "none";  ///< none | iid | dirichlet:ALPHA | shards:S | column:NAME
   std::uint32_t parts = 1;         ///< devices that share the examples

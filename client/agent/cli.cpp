@@ -88,6 +88,19 @@ void add_data_options(CLI::App& app, CommandLine& line) {
   app.add_option("--labels-array", data.labels_array, "The labels' name in --npz")
       ->group(group)
       ->capture_default_str();
+  app.add_option("--wav", data.wav, "Sounds: a folder with one sub-folder of .wav files per class")
+      ->group(group);
+  app.add_option("--sample-rate", data.log_mel.sample_rate, "Of every file of --wav, in Hz")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--mels", data.log_mel.mels, "Bands of its log-mel features")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--clip-samples",
+                 data.clip_samples,
+                 "Cut or fill the files to this length; 0: all have the same")
+      ->group(group)
+      ->capture_default_str();
   app.add_option("--classes", data.classes, "Number of classes; 0: the largest label + 1")
       ->group(group);
   app.add_option("--test-fraction",

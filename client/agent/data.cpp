@@ -128,6 +128,17 @@ Result<Examples> read_npy(const DataConfig& config, const std::string& keys) {
   return client::load_npy(npy);
 }
 
+Result<Examples> read_wav(const DataConfig& config) {
+  client::WavFolderOptions wav;
+  wav.folder = config.wav;
+  wav.features = config.log_mel;
+  wav.samples = config.clip_samples;
+  Examples examples;
+  CHORUS_TRY(auto data, client::load_wav_folder(wav));
+  examples.dataset = std::move(data.dataset);
+  return examples;
+}
+
 Result<Examples> read_files(const DataConfig& config, const PartitionKind& kind) {
   const bool by_column = kind.name == PartitionKind::Name::column;
   const std::string keys = by_column ? kind.argument : "";
@@ -138,7 +149,7 @@ Result<Examples> read_files(const DataConfig& config, const PartitionKind& kind)
                 "--partition column:NAME needs keys: a column of --data, an array of --npz, or the "
                 "path of an array file with --npy");
   }
-  return read_idx(config);
+  return config.wav.empty() ? read_idx(config) : read_wav(config);
 }
 
 Result<Partition> partition(const Examples& examples,

@@ -154,6 +154,16 @@ TEST_F(AgentConfigTest, ReadsTheOtherKindsOfFiles) {
     categorical = ["sex", "cp=1|2"]
     missing = -1
     normalise = "min-max"
+    wav = "clips"
+    sample_rate = 8000
+    window = 200
+    hop = 80
+    fft = 256
+    mels = 20
+    hz_min = 60
+    hz_max = 3800
+    log_epsilon = 1e-5
+    clip_samples = 1000
   )");
   ASSERT_TRUE(loaded) << loaded.error().detail;
   EXPECT_EQ(config_.data.npy, folder_.path() / "x.npy");
@@ -163,6 +173,16 @@ TEST_F(AgentConfigTest, ReadsTheOtherKindsOfFiles) {
   EXPECT_THAT(config_.data.categorical, ElementsAre("sex", "cp=1|2"));
   EXPECT_EQ(config_.data.missing, -1.0);
   EXPECT_EQ(config_.data.normalise, "min-max");
+  EXPECT_EQ(config_.data.wav, folder_.path() / "clips");
+  EXPECT_EQ(config_.data.log_mel.sample_rate, 8000U);
+  EXPECT_EQ(config_.data.log_mel.window, 200U);
+  EXPECT_EQ(config_.data.log_mel.hop, 80U);
+  EXPECT_EQ(config_.data.log_mel.fft, 256U);
+  EXPECT_EQ(config_.data.log_mel.mels, 20U);
+  EXPECT_EQ(config_.data.log_mel.hz_min, 60.0);
+  EXPECT_EQ(config_.data.log_mel.hz_max, 3800.0);
+  EXPECT_EQ(config_.data.log_mel.epsilon, 1e-5);
+  EXPECT_EQ(config_.data.clip_samples, 1000U);
 }
 
 }  // namespace

@@ -169,6 +169,26 @@ TEST_F(AgentDataTest, ReadsNumPyFilesByKey) {
   EXPECT_EQ(load_data(files).value().train.features(0)[0], -10.0F);
 }
 
+TEST_F(AgentDataTest, ReadsFoldersOfSounds) {
+  const auto tone =
+      std::filesystem::path(CHORUS_ROOT_DIR) / "tests" / "golden" / "wav" / "tone.wav";
+  DataConfig sounds;
+  sounds.wav = folder_.path() / "clips";
+  for (const char* name : {"no", "yes"}) {
+    std::filesystem::create_directories(sounds.wav / name);
+    std::filesystem::copy(tone, sounds.wav / name / "a.wav");
+  }
+  sounds.log_mel.sample_rate = 8000;
+  sounds.clip_samples = 560;
+  sounds.hold_out = 0.0;
+  const auto data = load_data(sounds);
+  ASSERT_TRUE(data) << data.error().detail;
+  EXPECT_THAT(data->train.feature_shape(), ::testing::ElementsAre(1, 40, 2));
+  EXPECT_EQ(data->train.classes(), 2U);
+  sounds.partition = "column:who";
+  EXPECT_THAT(load_data(sounds).error().detail, HasSubstr("needs keys"));
+}
+
 TEST_F(AgentDataTest, SaysWhichFileIsMissing) {
   data_.file = folder_.path() / "none.csv";
   const auto data = load_data(data_);
