@@ -1,0 +1,188 @@
+// How fast the built-in trainer trains the reference models. Reads one order per line,
+//
+//   MODEL BATCH SECONDS      train for so long, after a warm-up
+//   peak                     what products of matrices in the first-level cache reach
+//
+// and answers each with one line of JSON, so that deploy/bench/trainer can take turns with
+// tests/bench/peer_pytorch.py, which speaks the same. `--threads N` says on how many.
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <numeric>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "chorus/kernels/products.hpp"
+#include "client/train/plan_runner.hpp"
+#include "tests/unit/client/train/reference_models.hpp"
+
+namespace chorus {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+[[noreturn]] void stop(const std::string& why) {
+  std::cerr << "bench_trainer: " << why << '\n';
+  std::exit(1);
+}
+
+double product(const std::vector<std::uint64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), 1.0, [](double a, std::uint64_t b) {
+    return a * static_cast<double>(b);
+  });
+}
+
+// Multiplications and additions of one example forwards, of the layers that have most of them.
+struct Flops {
+  const std::vector<std::uint64_t>& in;
+  const std::vector<std::uint64_t>& out;
+
+  double operator()(const Dense&) const {
+    return 2 * static_cast<double>(in.back()) * product(out);
+  }
+  double operator()(const Conv2d& conv) const { return windows(conv, conv.kernel * conv.kernel); }
+  double operator()(const Conv1d& conv) const { return windows(conv, conv.kernel); }
+  double operator()(const Lstm& lstm) const { return recurrent(lstm, 4); }
+  double operator()(const Gru& gru) const { return recurrent(gru, 3); }
+  double operator()(const SelfAttention&) const {
+    const double steps = static_cast<double>(in[0]);
+    const double width = static_cast<double>(in[1]);
+    return 8 * steps * width * width + 4 * steps * steps * width;
+  }
+  template <class L>
+  double operator()(const L&) const {
+    return 0;
+  }
+
+ private:
+  template <class L>
+  double windows(const L& conv, std::uint64_t taps) const {
+    return 2 * static_cast<double>(taps) * static_cast<double>(in[0]) /
+           static_cast<double>(conv.groups) * product(out);
+  }
+  template <class L>
+  double recurrent(const L& layer, double gates) const {
+    const double units = static_cast<double>(layer.units);
+    double sum = 0;
+    for (std::uint64_t level = 0; level < layer.depth; ++level) {
+      sum += 2 * gates * units * ((level == 0 ? static_cast<double>(in[1]) : units) + units);
+    }
+    return sum * static_cast<double>(in[0]);
+  }
+};
+
+// Forward, and twice that backward; the first layer needs no gradient of its input.
+double training_flops(const ModelSpec& model) {
+  const auto shapes = shapes_of(model);
+  if (!shapes) stop(shapes.error().to_string());
+  double sum = 0;
+  bool first = true;
+  for (std::size_t i = 0; i < model.layers.size(); ++i) {
+    const auto& in = i == 0 ? model.input_shape : (*shapes)[i - 1];
+    const double flops = std::visit(Flops{in, (*shapes)[i]}, model.layers[i]);
+    sum += (first ? 2 : 3) * flops;
+    if (flops > 0) first = false;
+  }
+  return sum;
+}
+
+client::Dataset examples(const test::ReferenceModel& reference, std::size_t count) {
+  client::Dataset::Parts parts;
+  parts.feature_shape = reference.model.input_shape;
+  const auto numbers = static_cast<std::size_t>(product(parts.feature_shape)) * count;
+  std::uint32_t state = 1;
+  for (std::size_t i = 0; i < numbers; ++i) {
+    state = state * 1664525U + 1013904223U;
+    parts.features.push_back(reference.vocabulary > 0
+                                 ? static_cast<float>((state >> 8U) % reference.vocabulary)
+                                 : static_cast<float>(state >> 8U) * 0x1.0p-23F - 1.0F);
+  }
+  for (std::size_t i = 0; i < count; ++i) parts.labels.push_back(static_cast<std::uint32_t>(i % 5));
+  auto data = client::Dataset::create(std::move(parts));
+  if (!data) stop(data.error().to_string());
+  return std::move(data).value();
+}
+
+void measure(const test::ReferenceModel& reference,
+             std::uint32_t batch,
+             double seconds,
+             unsigned threads) {
+  auto network = train::Network::create(reference.model, threads);
+  if (!network) stop(network.error().to_string());
+  const auto start = initial_parameters(reference.model, 1);
+  if (!start) stop(start.error().to_string());
+  std::copy(start->begin(), start->end(), (*network)->parameters().begin());
+  const client::Dataset data = examples(reference, std::size_t{batch} * 8);
+  const client::CancelToken never{};
+  TrainPlan plan;
+  plan.batch_size = batch;
+  plan.optimiser.learning_rate = 1e-4;
+  plan.budget = {Budget::Unit::steps, 5};
+  if (const auto warm = train::run_plan(**network, data, plan, never); !warm) {
+    stop(warm.error().to_string());
+  }
+  plan.budget = {Budget::Unit::seconds, seconds};
+  const auto begin = Clock::now();
+  const auto report = train::run_plan(**network, data, plan, never);
+  const std::chrono::duration<double> spent = Clock::now() - begin;
+  if (!report) stop(report.error().to_string());
+  std::cout << "{\"samples_per_s\": " << static_cast<double>(report->steps) * batch / spent.count()
+            << ", \"flops\": " << training_flops(reference.model)
+            << ", \"arena_bytes\": " << (*network)->arena_bytes() << "}" << std::endl;
+}
+
+void measure_peak() {
+  constexpr std::size_t kRows = 30;
+  constexpr std::size_t kColumns = 64;
+  constexpr std::size_t kDepth = 64;
+  std::vector<float> a(kRows * kDepth, 0.5F);
+  std::vector<float> b(kDepth * kColumns, 0.25F);
+  std::vector<float> c(kRows * kColumns);
+  double best = 0;
+  for (int repetition = 0; repetition < 20; ++repetition) {
+    constexpr int kRounds = 2000;
+    const auto begin = Clock::now();
+    for (int i = 0; i < kRounds; ++i) {
+      kernels::product_nn_f32(
+          {kRows, kColumns, kDepth, a.data(), kDepth, b.data(), kColumns, c.data(), kColumns});
+    }
+    const std::chrono::duration<double> spent = Clock::now() - begin;
+    best = std::max(best, 2.0 * kRows * kColumns * kDepth * kRounds / spent.count());
+  }
+  std::cout << "{\"flops_per_s\": " << best << "}" << std::endl;
+}
+
+}  // namespace
+}  // namespace chorus
+
+int main(int argc, char** argv) {
+  unsigned threads = 1;
+  if (argc == 3 && std::string_view(argv[1]) == "--threads") {
+    threads = static_cast<unsigned>(std::atoi(argv[2]));
+  } else if (argc != 1) {
+    chorus::stop("usage: bench_trainer [--threads N], then orders on standard input");
+  }
+  const auto models = chorus::test::reference_models();
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream order(line);
+    std::string name;
+    std::uint32_t batch = 0;
+    double seconds = 0;
+    order >> name >> batch >> seconds;
+    if (name == "peak") {
+      chorus::measure_peak();
+      continue;
+    }
+    bool known = false;
+    for (const auto& model : models) {
+      if (model.name != name || batch == 0 || !(seconds > 0)) continue;
+      chorus::measure(model, batch, seconds, threads);
+      known = true;
+    }
+    if (!known) chorus::stop("there is no order '" + line + "'");
+  }
+}
