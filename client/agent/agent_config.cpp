@@ -66,6 +66,14 @@ void read_sound(const TomlTable& table, DataConfig& data) {
   table.whole("clip_samples", data.clip_samples);
 }
 
+void read_text_options(const TomlTable& table, DataConfig& data) {
+  table.path("text", data.text);
+  table.whole("text_window", data.text_window);
+  table.whole("text_stride", data.text_stride);
+  table.text("vocabulary", data.vocabulary);
+  table.text("replacement", data.replacement);
+}
+
 void read_log(const TomlTable& table, LogOptions& log) {
   table.text("level", log.level);
   std::filesystem::path file = log.file;
@@ -93,6 +101,7 @@ Result<void> load_config(const std::filesystem::path& path, AgentConfig& config)
   root.whole("threads", config.threads, WholeRule{1, 1024});
   read_data(root.table("data"), config.data);
   read_sound(root.table("data"), config.data);
+  read_text_options(root.table("data"), config.data);
   read_log(root.table("log"), config.log);
   return file.finish();
 }
@@ -134,12 +143,13 @@ Result<void> check_source(const DataConfig& data) {
   if (!data.npy.empty()) given.push_back("--npy");
   if (!data.npz.empty()) given.push_back("--npz");
   if (!data.wav.empty()) given.push_back("--wav");
+  if (!data.text.empty()) given.push_back("--text");
   const bool takes_labels = !data.images.empty() || !data.npy.empty();
   if (given.empty() && data.labels.empty()) {
     return wrong("--data",
                  "data.csv",
                  "missing; expected a CSV file, or --images and --labels, --npy and --labels, "
-                 "--npz, or --wav");
+                 "--npz, --wav or --text");
   }
   if (given.size() > 1) {
     return wrong(given[0],
@@ -157,6 +167,11 @@ Result<void> check_source(const DataConfig& data) {
     return wrong("--categorical, --missing and --normalise",
                  "data.categorical, data.missing, data.normalise",
                  "are for CSV files, and there is none");
+  }
+  if (data.replacement.size() > 1) {
+    return wrong("--replacement",
+                 "data.replacement",
+                 fmt::format("'{}'; expected one character of the vocabulary", data.replacement));
   }
   CHORUS_OK(parse_normalisation(data.normalise));
   return {};

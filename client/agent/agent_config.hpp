@@ -9,6 +9,7 @@
 
 #include "chorus/client/audio.hpp"
 #include "chorus/client/dataset.hpp"
+#include "chorus/client/text.hpp"
 #include "chorus/result.hpp"
 #include "common/base/log.hpp"
 
@@ -33,7 +34,12 @@ struct DataConfig {
   std::filesystem::path wav;       ///< a folder with one sub-folder of .wav files per class …
   client::LogMelOptions log_mel;   ///< … and what becomes of them
   std::uint64_t clip_samples = 0;  ///< clips are cut or filled to this; 0: they are all alike
-  std::uint32_t classes = 0;       ///< 0: the largest label + 1
+  std::filesystem::path text;      ///< a text, plain or .gz, to predict the next character of
+  std::uint32_t text_window = 80;  ///< characters the model sees
+  std::uint32_t text_stride = 1;   ///< characters from one example to the next
+  std::string vocabulary = client::printable_characters();
+  std::string replacement;    ///< of the vocabulary, for other bytes; empty: they are errors
+  std::uint32_t classes = 0;  ///< 0: the largest label + 1
 
   std::string partition = "none";  ///< none | iid | dirichlet:ALPHA | shards:S | column:NAME
   std::uint32_t parts = 1;         ///< devices that share the examples

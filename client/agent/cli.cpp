@@ -101,6 +101,18 @@ void add_data_options(CLI::App& app, CommandLine& line) {
                  "Cut or fill the files to this length; 0: all have the same")
       ->group(group)
       ->capture_default_str();
+  app.add_option("--text", data.text, "A text, plain or .gz, to predict the next character of")
+      ->group(group);
+  app.add_option("--text-window", data.text_window, "Characters the model sees")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--text-stride", data.text_stride, "Characters from one example to the next")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--replacement",
+                 data.replacement,
+                 "Character for those not in the vocabulary; otherwise they are errors")
+      ->group(group);
   app.add_option("--classes", data.classes, "Number of classes; 0: the largest label + 1")
       ->group(group);
   app.add_option("--test-fraction",

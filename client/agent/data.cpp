@@ -12,6 +12,7 @@
 
 #include "chorus/client/npy.hpp"
 #include "chorus/client/partition.hpp"
+#include "chorus/client/text.hpp"
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
 
@@ -139,15 +140,32 @@ Result<Examples> read_wav(const DataConfig& config) {
   return examples;
 }
 
+// Without a column partition all roles are one text; column:role divides by who speaks.
+Result<Examples> read_text(const DataConfig& config, const std::string& keys) {
+  if (!keys.empty() && keys != "role") {
+    return fail(errc::invalid_argument,
+                fmt::format("--partition column:{}: the one key of --text is role", keys));
+  }
+  client::TextOptions text;
+  text.path = config.text;
+  text.by_role = !keys.empty();
+  text.window = config.text_window;
+  text.stride = config.text_stride;
+  text.vocabulary = config.vocabulary;
+  if (!config.replacement.empty()) text.replacement = config.replacement[0];
+  return client::load_text(text);
+}
+
 Result<Examples> read_files(const DataConfig& config, const PartitionKind& kind) {
   const bool by_column = kind.name == PartitionKind::Name::column;
   const std::string keys = by_column ? kind.argument : "";
   if (!config.file.empty()) return read_csv(config, keys);
   if (!config.npy.empty() || !config.npz.empty()) return read_npy(config, keys);
+  if (!config.text.empty()) return read_text(config, keys);
   if (by_column) {
     return fail(errc::invalid_argument,
-                "--partition column:NAME needs keys: a column of --data, an array of --npz, or the "
-                "path of an array file with --npy");
+                "--partition column:NAME needs keys: a column of --data, an array of --npz, the "
+                "path of an array file with --npy, or column:role with --text");
   }
   return config.wav.empty() ? read_idx(config) : read_wav(config);
 }

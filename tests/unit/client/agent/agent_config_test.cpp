@@ -131,6 +131,7 @@ TEST(CheckData, RefusesWhatDoesNotGoTogether) {
     d.labels = "y.npy";
   });
   refuses([](DataConfig& d) { d.normalise = "z-score"; });
+  refuses([](DataConfig& d) { d.replacement = "ab"; });
   refuses([](DataConfig& d) {
     d.file.clear();
     d.npz = "a.npz";
@@ -164,6 +165,11 @@ TEST_F(AgentConfigTest, ReadsTheOtherKindsOfFiles) {
     hz_max = 3800
     log_epsilon = 1e-5
     clip_samples = 1000
+    text = "play.txt"
+    text_window = 40
+    text_stride = 3
+    vocabulary = "ab"
+    replacement = "b"
   )");
   ASSERT_TRUE(loaded) << loaded.error().detail;
   EXPECT_EQ(config_.data.npy, folder_.path() / "x.npy");
@@ -183,6 +189,11 @@ TEST_F(AgentConfigTest, ReadsTheOtherKindsOfFiles) {
   EXPECT_EQ(config_.data.log_mel.hz_max, 3800.0);
   EXPECT_EQ(config_.data.log_mel.epsilon, 1e-5);
   EXPECT_EQ(config_.data.clip_samples, 1000U);
+  EXPECT_EQ(config_.data.text, folder_.path() / "play.txt");
+  EXPECT_EQ(config_.data.text_window, 40U);
+  EXPECT_EQ(config_.data.text_stride, 3U);
+  EXPECT_EQ(config_.data.vocabulary, "ab");
+  EXPECT_EQ(config_.data.replacement, "b");
 }
 
 }  // namespace

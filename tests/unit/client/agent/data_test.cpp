@@ -189,6 +189,24 @@ TEST_F(AgentDataTest, ReadsFoldersOfSounds) {
   EXPECT_THAT(load_data(sounds).error().detail, HasSubstr("needs keys"));
 }
 
+TEST_F(AgentDataTest, ReadsTextByRole) {
+  DataConfig play;
+  play.text = folder_.path() / "play.txt";
+  std::ofstream(play.text) << "ANN:\nhello\n\nBOB:\nhi\n\nANN:\nbye\n";
+  play.text_window = 1;
+  play.hold_out = 0.0;
+  EXPECT_EQ(load_data(play).value().train.size(), 29U);  // all but the last of 30 characters
+  play.partition = "column:role";
+  play.parts = 2;
+  std::multiset<std::size_t> sizes;
+  for (play.part = 0; play.part < 2; ++play.part) {
+    sizes.insert(load_data(play).value().train.size());
+  }
+  EXPECT_EQ(sizes, (std::multiset<std::size_t>{1, 8}));  // "hi", "hello\nbye"
+  play.partition = "column:who";
+  EXPECT_THAT(load_data(play).error().detail, HasSubstr("the one key of --text is role"));
+}
+
 TEST_F(AgentDataTest, SaysWhichFileIsMissing) {
   data_.file = folder_.path() / "none.csv";
   const auto data = load_data(data_);
