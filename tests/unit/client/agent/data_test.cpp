@@ -203,6 +203,7 @@ TEST_F(AgentDataTest, ReadsTextByRole) {
     sizes.insert(load_data(play).value().train.size());
   }
   EXPECT_EQ(sizes, (std::multiset<std::size_t>{1, 8}));  // "hi", "hello\nbye"
+  play.part = 0;
   play.partition = "column:who";
   EXPECT_THAT(load_data(play).error().detail, HasSubstr("the one key of --text is role"));
 }
