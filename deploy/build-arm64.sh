@@ -48,7 +48,7 @@ targets=(tests/unit/kernels/all tests/unit/common/all tests/unit/client/all chor
 if ! { cmake -G Ninja -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
   -DCMAKE_TOOLCHAIN_FILE="$root/deploy/cmake/aarch64.cmake" -DCHORUS_SYSROOT="$sysroot" &&
   cmake --build "$build" -j "$jobs" --target "${targets[@]}"; } >"$log" 2>&1; then
-  grep -E -A 12 'error|FAILED|CMake Error' "$log" | head -n 200 >&2 || tail -n 50 "$log" >&2
+  show_errors "$log"
   fail "the arm64 build failed; $log has it all"
 fi
 echo "build: arm64 in $(clock $((SECONDS - begun)))"
@@ -61,7 +61,5 @@ if [ ! -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; then
   skip=(--exclude-regex 'Death')
 fi
 for part in kernels common client; do
-  ctest --test-dir "$build/tests/unit/$part" --output-on-failure --no-tests=error -j "$jobs" \
-    "${skip[@]}" 2>&1 | { grep -v -E '^ *[0-9]+/[0-9]+ Test .*Passed|^ *Start +[0-9]+:' || true; }
-  [ "${PIPESTATUS[0]}" = 0 ] || exit 1
+  run_tests "$build/tests/unit/$part" "${skip[@]}"
 done

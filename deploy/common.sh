@@ -15,6 +15,18 @@ ensure_dependencies() {
   if [ "${CHORUS_SKIP_DEPS:-0}" != 1 ]; then "$root/deploy/install-deps.sh" "$@"; fi
 }
 
+# show_errors LOG: the compiler's words.
+show_errors() {
+  grep -E -A 12 'error|FAILED|CMake Error' "$1" | head -n 200 >&2 || tail -n 50 "$1" >&2
+}
+
+# run_tests FOLDER [argument of ctest…]: only what fails, and the totals.
+run_tests() {
+  ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$jobs" "${@:2}" 2>&1 |
+    { grep -v -E '^ *[0-9]+/[0-9]+ Test .*Passed|^ *Start +[0-9]+:' || true; }
+  return "${PIPESTATUS[0]}"
+}
+
 # build_preset PRESET [target…]: quiet when all is well; on failure the compiler's words.
 build_preset() {
   local preset=$1
@@ -25,7 +37,7 @@ build_preset() {
   if [ $# -gt 0 ]; then targets=(--target "$@"); fi
   if ! (cd "$root" && cmake --preset "$preset" >"$log" 2>&1 &&
     cmake --build --preset "$preset" -j "$jobs" "${targets[@]}" >>"$log" 2>&1); then
-    grep -E -A 12 'error|FAILED|CMake Error' "$log" | head -n 200 >&2 || tail -n 50 "$log" >&2
+    show_errors "$log"
     rm -f "$log"
     fail "the $preset build failed"
   fi

@@ -27,6 +27,4 @@ begun=$SECONDS
 build_preset "$preset"
 echo "build: $preset in $(clock $((SECONDS - begun)))"
 cd "$root"
-ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j "$jobs" \
-  "${label[@]}" 2>&1 | { grep -v -E '^ *[0-9]+/[0-9]+ Test .*Passed|^ *Start +[0-9]+:' || true; }
-exit "${PIPESTATUS[0]}"
+run_tests "build/$preset" "${label[@]}"

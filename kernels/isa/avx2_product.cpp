@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/body/product-inl.hpp"
+#include "kernels/body/x86-sum-inl.hpp"
 
 namespace chorus::kernels {
 namespace {
@@ -44,19 +45,9 @@ struct Avx2 {
     const __m256 half = _mm256_add_ps(v.low, v.high);
     return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
   }
-  static float sum(V16 v) {
-    const __m128 four = quarter(v);
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
-  }
+  static float sum(V16 v) { return sum_of(quarter(v)); }
   static void sum4(V16 v0, V16 v1, V16 v2, V16 v3, float* out) {
-    const __m128 a = quarter(v0);
-    const __m128 b = quarter(v1);
-    const __m128 c = quarter(v2);
-    const __m128 d = quarter(v3);
-    const __m128 ab = _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a));
-    const __m128 cd = _mm_add_ps(_mm_movelh_ps(c, d), _mm_movehl_ps(d, c));
-    _mm_storeu_ps(out, _mm_add_ps(_mm_shuffle_ps(ab, cd, 0x88), _mm_shuffle_ps(ab, cd, 0xDD)));
+    _mm_storeu_ps(out, sums_of(quarter(v0), quarter(v1), quarter(v2), quarter(v3)));
   }
 
  private:

@@ -204,24 +204,12 @@ Result<std::vector<DeviceRow>> SqliteLedger::devices(const std::string& after,
       std::string(kDeviceColumns) + "WHERE client > ?1 ORDER BY client LIMIT ?2";
   Statement find(db_, sql);
   find.text(after).limit(limit);
-  std::vector<DeviceRow> rows;
-  for (;;) {
-    CHORUS_TRY(const bool more, find.step());
-    if (!more) return rows;
-    rows.push_back(take_device(find));
-    CHORUS_OK(find.checked());
-  }
+  return all_rows(find, take_device);
 }
 
 Result<std::vector<ClientId>> SqliteLedger::revoked() const {
   Statement find(db_, "SELECT client FROM device WHERE state = 2 ORDER BY client");
-  std::vector<ClientId> names;
-  for (;;) {
-    CHORUS_TRY(const bool more, find.step());
-    if (!more) return names;
-    names.push_back(ClientId{find.take_text()});
-    CHORUS_OK(find.checked());
-  }
+  return all_rows(find, [](Statement& row) { return ClientId{row.take_text()}; });
 }
 
 Result<void> SqliteLedger::revoke(const ClientId& client) {

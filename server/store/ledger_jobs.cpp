@@ -157,13 +157,7 @@ Result<std::vector<JobRow>> SqliteLedger::jobs() const {
   Statement find(db_,
                  "SELECT job, state, why, job_toml, initial_version, current_version, last_round, "
                  "created_ms FROM job ORDER BY job");
-  std::vector<JobRow> rows;
-  for (;;) {
-    CHORUS_TRY(const bool more, find.step());
-    if (!more) return rows;
-    rows.push_back(take_job(find));
-    CHORUS_OK(find.checked());
-  }
+  return all_rows(find, take_job);
 }
 
 Result<void> SqliteLedger::set_job_state(const JobId& job, JobState state, const std::string& why) {
@@ -181,13 +175,7 @@ Result<std::vector<VersionRow>> SqliteLedger::versions(const JobId& job) const {
                  "SELECT job, round, sha256, bytes, parameters, created_ms, kept FROM version "
                  "WHERE job = ?1 ORDER BY round");
   find.text(job.value);
-  std::vector<VersionRow> rows;
-  for (;;) {
-    CHORUS_TRY(const bool more, find.step());
-    if (!more) return rows;
-    rows.push_back(take_version(find));
-    CHORUS_OK(find.checked());
-  }
+  return all_rows(find, take_version);
 }
 
 Result<VersionRow> SqliteLedger::find_version(const JobId& job,
@@ -225,13 +213,7 @@ Result<std::vector<VersionRow>> SqliteLedger::surplus_versions(const JobId& job,
                  "WHERE job = ?1 AND kept = 1 AND round < (SELECT round FROM version "
                  "WHERE job = ?1 ORDER BY round DESC LIMIT 1 OFFSET ?2) ORDER BY round");
   find.text(job.value).u64(keep - 1);
-  std::vector<VersionRow> rows;
-  for (;;) {
-    CHORUS_TRY(const bool more, find.step());
-    if (!more) return rows;
-    rows.push_back(take_version(find));
-    CHORUS_OK(find.checked());
-  }
+  return all_rows(find, take_version);
 }
 
 Result<bool> SqliteLedger::shares_file(const VersionRow& version) const {

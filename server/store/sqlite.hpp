@@ -9,8 +9,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <vector>
 
 #include "chorus/result.hpp"
+#include "common/base/try.hpp"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -103,6 +106,19 @@ class Statement {
   int parameter_ = 0;
   int column_ = 0;
 };
+
+/// Every row of a query, each made by `take(statement)` from its columns.
+template <class Take>
+auto all_rows(Statement& find, Take take)
+    -> Result<std::vector<std::invoke_result_t<Take, Statement&>>> {
+  std::vector<std::invoke_result_t<Take, Statement&>> rows;
+  for (;;) {
+    CHORUS_TRY(const bool more, find.step());
+    if (!more) return rows;
+    rows.push_back(take(find));
+    CHORUS_OK(find.checked());
+  }
+}
 
 /// BEGIN IMMEDIATE; rolled back unless committed.
 class Transaction {

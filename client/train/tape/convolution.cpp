@@ -39,50 +39,36 @@ struct Shape {
   }
 };
 
+/// An empty description is no bias.
+memory::desc bias_of(const Shape& s) {
+  return s.has_bias ? plain(s.bias) : memory::desc();
+}
+
 dnnl::convolution_forward::primitive_desc describe_forward(Graph& graph, const Shape& s) {
-  using Desc = dnnl::convolution_forward::desc;
-  const Desc desc = s.has_bias ? Desc(graph.kind(),
-                                      kDirect,
-                                      any_layout(s.in),
-                                      any_layout(s.weight),
-                                      plain(s.bias),
-                                      any_layout(s.out),
-                                      s.strides,
-                                      s.dilates,
-                                      s.padding,
-                                      s.padding)
-                               : Desc(graph.kind(),
-                                      kDirect,
-                                      any_layout(s.in),
-                                      any_layout(s.weight),
-                                      any_layout(s.out),
-                                      s.strides,
-                                      s.dilates,
-                                      s.padding,
-                                      s.padding);
+  const dnnl::convolution_forward::desc desc(graph.kind(),
+                                             kDirect,
+                                             any_layout(s.in),
+                                             any_layout(s.weight),
+                                             bias_of(s),
+                                             any_layout(s.out),
+                                             s.strides,
+                                             s.dilates,
+                                             s.padding,
+                                             s.padding);
   return {desc, graph.attributes(), graph.engine()};
 }
 
 dnnl::convolution_backward_weights::primitive_desc describe_weights(
     Graph& graph, const Shape& s, const dnnl::convolution_forward::primitive_desc& forward) {
-  using Desc = dnnl::convolution_backward_weights::desc;
-  const Desc desc = s.has_bias ? Desc(kDirect,
-                                      any_layout(s.in),
-                                      any_layout(s.weight),
-                                      plain(s.bias),
-                                      any_layout(s.out),
-                                      s.strides,
-                                      s.dilates,
-                                      s.padding,
-                                      s.padding)
-                               : Desc(kDirect,
-                                      any_layout(s.in),
-                                      any_layout(s.weight),
-                                      any_layout(s.out),
-                                      s.strides,
-                                      s.dilates,
-                                      s.padding,
-                                      s.padding);
+  const dnnl::convolution_backward_weights::desc desc(kDirect,
+                                                      any_layout(s.in),
+                                                      any_layout(s.weight),
+                                                      bias_of(s),
+                                                      any_layout(s.out),
+                                                      s.strides,
+                                                      s.dilates,
+                                                      s.padding,
+                                                      s.padding);
   return {desc, graph.attributes(), graph.engine(), forward};
 }
 

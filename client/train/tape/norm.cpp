@@ -10,6 +10,29 @@ Flags affine() {
   return Flags::use_scale | Flags::use_shift;
 }
 
+/// What the forward pass leaves for the backward one.
+struct Normalised {
+  Value x, mean, variance;
+};
+
+Graph::Bindings back(const Normalised& of,
+                     const Tensor& weight,
+                     const Tensor& bias,
+                     const Value& dy,
+                     const Value& dx,
+                     const memory::desc& scratchpad) {
+  return {{DNNL_ARG_SRC, of.x},
+          {DNNL_ARG_MEAN, of.mean},
+          {DNNL_ARG_VARIANCE, of.variance},
+          {DNNL_ARG_SCALE, weight.value},
+          {DNNL_ARG_SHIFT, bias.value},  // unused, but 2.6 counts it
+          {DNNL_ARG_DIFF_DST, dy},
+          {DNNL_ARG_DIFF_SRC, dx},
+          {DNNL_ARG_DIFF_SCALE, weight.gradient},
+          {DNNL_ARG_DIFF_SHIFT, bias.gradient},
+          {DNNL_ARG_SCRATCHPAD, {-1, scratchpad, false}}};
+}
+
 }  // namespace
 
 // Training: the batch's mean and variance, which then move the running ones. Evaluation: those.
@@ -67,16 +90,7 @@ void add_layer(Graph& graph, const BatchNorm& layer, const Place& place) {
             forward);
         graph.step(Pass::backward,
                    dnnl::batch_normalization_backward(desc),
-                   {{DNNL_ARG_SRC, x},
-                    {DNNL_ARG_MEAN, mean},
-                    {DNNL_ARG_VARIANCE, variance},
-                    {DNNL_ARG_SCALE, weight.value},
-                    {DNNL_ARG_SHIFT, bias.value},  // unused, but 2.6 counts it
-                    {DNNL_ARG_DIFF_DST, dy},
-                    {DNNL_ARG_DIFF_SRC, dx},
-                    {DNNL_ARG_DIFF_SCALE, weight.gradient},
-                    {DNNL_ARG_DIFF_SHIFT, bias.gradient},
-                    {DNNL_ARG_SCRATCHPAD, {-1, desc.scratchpad_desc(), false}}});
+                   back({x, mean, variance}, weight, bias, dy, dx, desc.scratchpad_desc()));
         return dx;
       },
       true);
@@ -118,16 +132,7 @@ void add_layer(Graph& graph, const LayerNorm& layer, const Place& place) {
             forward);
         graph.step(Pass::backward,
                    dnnl::layer_normalization_backward(desc),
-                   {{DNNL_ARG_SRC, x},
-                    {DNNL_ARG_MEAN, mean},
-                    {DNNL_ARG_VARIANCE, variance},
-                    {DNNL_ARG_SCALE, weight.value},
-                    {DNNL_ARG_SHIFT, bias.value},  // unused, but 2.6 counts it
-                    {DNNL_ARG_DIFF_DST, dy},
-                    {DNNL_ARG_DIFF_SRC, dx},
-                    {DNNL_ARG_DIFF_SCALE, weight.gradient},
-                    {DNNL_ARG_DIFF_SHIFT, bias.gradient},
-                    {DNNL_ARG_SCRATCHPAD, {-1, desc.scratchpad_desc(), false}}});
+                   back({x, mean, variance}, weight, bias, dy, dx, desc.scratchpad_desc()));
         return dx;
       },
       true);

@@ -8,7 +8,7 @@
 
 #include "chorus/client/dataset.hpp"
 #include "common/base/limits.hpp"
-#include "tests/support/temp_folder.hpp"
+#include "tests/unit/client/train/csv_fixture.hpp"
 #include "tests/unit/client/train/gzip.hpp"
 
 namespace chorus::client {
@@ -18,24 +18,7 @@ using testing::ElementsAre;
 using testing::FloatEq;
 using testing::HasSubstr;
 
-class CsvColumns : public testing::Test {
- protected:
-  Result<CsvData> load(const std::string& text) {
-    options_.path = folder_.path() / "table.csv";
-    test::write_plain(options_.path, text);
-    return load_csv(options_);
-  }
-
-  void refused(const std::string& text, const std::string& why, errc code = errc::malformed_file) {
-    const auto data = load(text);
-    ASSERT_FALSE(data) << why;
-    EXPECT_EQ(data.error().code, code) << data.error().detail;
-    EXPECT_THAT(data.error().detail, HasSubstr(why));
-  }
-
-  const test::TempFolder folder_{};
-  CsvOptions options_;
-};
+class CsvColumns : public CsvTest {};
 
 TEST_F(CsvColumns, EncodesWordsInThePlaceOfTheirColumn) {
   options_.header = true;

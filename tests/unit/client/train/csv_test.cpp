@@ -6,7 +6,7 @@
 
 #include "chorus/client/dataset.hpp"
 #include "common/base/limits.hpp"
-#include "tests/support/temp_folder.hpp"
+#include "tests/unit/client/train/csv_fixture.hpp"
 #include "tests/unit/client/train/gzip.hpp"
 
 namespace chorus::client {
@@ -15,24 +15,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class Csv : public testing::Test {
- protected:
-  Result<CsvData> load(const std::string& text) {
-    options_.path = folder_.path() / "table.csv";
-    test::write_plain(options_.path, text);
-    return load_csv(options_);
-  }
-
-  void refused(const std::string& text, const std::string& why, errc code = errc::malformed_file) {
-    const auto data = load(text);
-    ASSERT_FALSE(data) << why;
-    EXPECT_EQ(data.error().code, code) << data.error().detail;
-    EXPECT_THAT(data.error().detail, HasSubstr(why));
-  }
-
-  const test::TempFolder folder_{};
-  CsvOptions options_;
-};
+class Csv : public CsvTest {};
 
 TEST_F(Csv, ReadsNumbersWithTheLabelLast) {
   const auto data = load("1,2.5,0\n-3e1,+.5,2\n");
