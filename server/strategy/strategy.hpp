@@ -54,6 +54,7 @@ class Strategy {
   virtual Result<std::uint64_t> admit(const UpdateMeta& update) const = 0;
 
   /// Turns parameters into those of the next model, a tile at a time (next_model.hpp).
+  /// Never asked for buffers, whose mean is published.
   /// @param x  in: parameters [first, first + x.size()) of the base version; out: of the next
   /// @pre lane.denominator() > 0
   virtual void finalise(const Lane& lane, std::uint64_t first, std::span<float> x) const = 0;

@@ -29,6 +29,10 @@ class FakeBase final : public VersionReader {
     EXPECT_GE(end, forgotten);
     forgotten = end;
   }
+  /// Makes a buffer of values [first, first + count).
+  void buffer(std::uint64_t first, std::uint64_t count) {
+    layout_.tensors.push_back({"norm.running_var", {count}, first, count, true});
+  }
   bool fails = false;
   mutable std::uint64_t forgotten = 0;
 
@@ -96,6 +100,32 @@ TEST(NextModel, IsWholeAndInOrder) {
       ASSERT_EQ(next.values[i], 2.0F * model.base[i] + model.mean[i]) << i;
     }
     EXPECT_EQ(base.forgotten, 0U) << "small models stay in memory: devices may still want them";
+  }
+}
+
+TEST(NextModel, BuffersAreTheMeanWhateverTheStrategyDoes) {
+  struct Run {
+    std::uint64_t first;
+    std::uint64_t count;
+  };
+  const std::size_t parameters = 200'003;
+  const Model model = model_of(parameters);
+  FakeBase base(model.base);
+  // At the beginning, two that touch, over the border of two tiles, one longer than a tile, at the
+  // end.
+  const std::vector<Run> buffers{
+      {0, 3}, {100, 5}, {105, 7}, {65'530, 10}, {70'000, 70'000}, {200'000, 3}};
+  std::vector<bool> buffer(parameters);
+  for (const Run& run : buffers) {
+    base.buffer(run.first, run.count);
+    std::fill_n(buffer.begin() + static_cast<std::ptrdiff_t>(run.first), run.count, true);
+  }
+  FakeNext next;
+  ASSERT_TRUE(write_next_model(TwiceAndMean(), model.lane, base, next));
+  ASSERT_EQ(next.values.size(), parameters);
+  for (std::size_t i = 0; i < parameters; ++i) {
+    const float factor = buffer[i] ? 1.0F : 2.0F;
+    ASSERT_EQ(next.values[i], factor * model.base[i] + model.mean[i]) << i;
   }
 }
 
