@@ -28,10 +28,4 @@ bool valid_job_name(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return is_small(c) || c == '-'; });
 }
 
-bool valid_layer_name(std::string_view text) {
-  return in_length(text) && std::all_of(text.begin(), text.end(), [](char c) {
-           return is_small(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
-         });
-}
-
 }  // namespace chorus::server

@@ -9,7 +9,5 @@ namespace chorus::server {
 bool valid_label(std::string_view text);
 /// A job: [a-z0-9-], 1 to 63 characters, no '-' at either end.
 bool valid_job_name(std::string_view text);
-/// A layer: [A-Za-z0-9._-].
-bool valid_layer_name(std::string_view text);
 
 }  // namespace chorus::server

@@ -13,11 +13,11 @@
 #include <sstream>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "chorus/kernels/products.hpp"
 #include "client/train/plan_runner.hpp"
+#include "common/tensor/model_costs.hpp"
 #include "tests/unit/client/train/reference_models.hpp"
 
 namespace chorus {
@@ -36,58 +36,10 @@ double product(const std::vector<std::uint64_t>& shape) {
   });
 }
 
-// Multiplications and additions of one example forwards, of the layers that have most of them.
-struct Flops {
-  const std::vector<std::uint64_t>& in;
-  const std::vector<std::uint64_t>& out;
-
-  double operator()(const Dense&) const {
-    return 2 * static_cast<double>(in.back()) * product(out);
-  }
-  double operator()(const Conv2d& conv) const { return windows(conv, conv.kernel * conv.kernel); }
-  double operator()(const Conv1d& conv) const { return windows(conv, conv.kernel); }
-  double operator()(const Lstm& lstm) const { return recurrent(lstm, 4); }
-  double operator()(const Gru& gru) const { return recurrent(gru, 3); }
-  double operator()(const SelfAttention&) const {
-    const double steps = static_cast<double>(in[0]);
-    const double width = static_cast<double>(in[1]);
-    return 8 * steps * width * width + 4 * steps * steps * width;
-  }
-  template <class L>
-  double operator()(const L&) const {
-    return 0;
-  }
-
- private:
-  template <class L>
-  double windows(const L& conv, std::uint64_t taps) const {
-    return 2 * static_cast<double>(taps) * static_cast<double>(in[0]) /
-           static_cast<double>(conv.groups) * product(out);
-  }
-  template <class L>
-  double recurrent(const L& layer, double gates) const {
-    const double units = static_cast<double>(layer.units);
-    double sum = 0;
-    for (std::uint64_t level = 0; level < layer.depth; ++level) {
-      sum += 2 * gates * units * ((level == 0 ? static_cast<double>(in[1]) : units) + units);
-    }
-    return sum * static_cast<double>(in[0]);
-  }
-};
-
-// Forward, and twice that backward; the first layer needs no gradient of its input.
 double training_flops(const ModelSpec& model) {
-  const auto shapes = shapes_of(model);
-  if (!shapes) stop(shapes.error().to_string());
-  double sum = 0;
-  bool first = true;
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    const auto& in = i == 0 ? model.input_shape : (*shapes)[i - 1];
-    const double flops = std::visit(Flops{in, (*shapes)[i]}, model.layers[i]);
-    sum += (first ? 2 : 3) * flops;
-    if (flops > 0) first = false;
-  }
-  return sum;
+  const auto costs = tensor::costs_of(model);
+  if (!costs) stop(costs.error().to_string());
+  return tensor::training_flops(*costs);
 }
 
 client::Dataset examples(const test::ReferenceModel& reference, std::size_t count) {

@@ -1,4 +1,4 @@
-#include "server/config/job_model.hpp"
+#include "common/config/model_table.hpp"
 
 #include <fmt/format.h>
 #include <string>
@@ -8,19 +8,20 @@
 #include "common/base/limits.hpp"
 #include "common/tensor/layer_fields.hpp"
 #include "common/tensor/layer_names.hpp"
-#include "server/config/names.hpp"
 
-namespace chorus::server {
+namespace chorus::config {
 namespace {
 
-using config::TomlTable;
-using config::WholeRule;
 using tensor::FieldRule;
+
+bool is_given_name(std::string_view text) {
+  return !text.empty() && tensor::is_name(text);
+}
 
 void read_name(const TomlTable& table, const char* key, std::string& into) {
   table.text(key,
              into,
-             {limits::kNameBytesMax, valid_layer_name, "a name of A-Z, a-z, 0-9, '.', '_' or '-'"});
+             {limits::kNameBytesMax, is_given_name, "a name of A-Z, a-z, 0-9, '.', '_' or '-'"});
 }
 
 // Reads the options of one layer by their tables.
@@ -142,4 +143,4 @@ void read_model(const TomlTable& table, ModelSpec& into) {
   }
 }
 
-}  // namespace chorus::server
+}  // namespace chorus::config
