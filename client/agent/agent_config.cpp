@@ -49,6 +49,7 @@ void read_data(const TomlTable& table, DataConfig& data) {
   table.whole("part", data.part, WholeRule{0, limits::kCohortMax - 1});
   table.whole("seed", data.seed);
   table.number("test_fraction", data.test_fraction, kFraction);
+  table.texts("test_keys", data.test_keys);
   table.number("hold_out", data.hold_out, kFraction);
 }
 
@@ -195,6 +196,13 @@ Result<void> check_data(const DataConfig& data) {
                  fmt::format("missing, though there are {} parts; expected iid, dirichlet:ALPHA, "
                              "shards:S or column:NAME",
                              data.parts));
+  }
+  const bool has_keys = data.partition.rfind("column:", 0) == 0;
+  if (!data.test_keys.empty() && (data.test_fraction > 0.0 || !has_keys)) {
+    return wrong("--test-keys",
+                 "data.test_keys",
+                 has_keys ? "given together with --test-fraction; expected one of them"
+                          : "needs --partition column:NAME, which says where the keys are");
   }
   for (const double fraction : {data.test_fraction, data.hold_out}) {
     if (!(fraction >= 0.0 && fraction < 1.0)) {

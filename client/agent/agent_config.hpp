@@ -46,7 +46,8 @@ struct DataConfig {
   std::uint32_t part = 0;          ///< this one
   std::uint64_t seed = 0;          ///< the same on all of them
   double test_fraction = 0.0;      ///< of all examples, no device's: for evaluating the result
-  double hold_out = 0.2;           ///< of this device's examples: for evaluation tasks
+  std::vector<std::string> test_keys{};  ///< instead, with column:NAME: all examples of these
+  double hold_out = 0.2;                 ///< of this device's examples: for evaluation tasks
 };
 
 struct AgentConfig {

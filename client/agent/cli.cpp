@@ -20,6 +20,10 @@ constexpr const char* kRunExample =
 constexpr const char* kEnrollExample =
     "Example: with the token that 'chorus enroll' printed\n"
     "  chorus-agent enroll --state device-0 --token chorus-join-1.…";
+constexpr const char* kTrainExample =
+    "Example: does this model learn from these data, before a job is submitted?\n"
+    "  chorus-agent train --model job.toml --data digits.csv.gz --scale 16 --shape 1x8x8 \\\n"
+    "    --test-fraction 0.2 --rounds 20 --out digits.safetensors";
 constexpr const char* kEvaluateExample =
     "Example: on the examples that no device trained on\n"
     "  chorus-agent evaluate --model digits.safetensors --data digits.csv.gz --scale 16 \\\n"
@@ -34,6 +38,7 @@ struct CommandLine {
   std::string config_file;
   std::string shape;
   EnrollCommand enroll;
+  TrainCommand train;
   EvaluateCommand evaluate;
 };
 
@@ -120,6 +125,15 @@ void add_data_options(CLI::App& app, CommandLine& line) {
                  "Share of all examples that no device uses; the same for the same --seed")
       ->group(group)
       ->capture_default_str();
+  app.add_option("--test-keys",
+                 data.test_keys,
+                 "Instead: all examples with these keys of --partition column:NAME")
+      ->group(group)
+      ->delimiter(',');
+  app.add_option(
+         "--partition", data.partition, "none, iid, dirichlet:ALPHA, shards:S or column:NAME")
+      ->group(group)
+      ->capture_default_str();
   app.add_option(
          "--seed", data.seed, "Of everything that divides examples; the same on all devices")
       ->group(group)
@@ -146,11 +160,6 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_flag("--log-json", config.log.json, "One JSON object per line");
   add_data_options(*run, line);
   const std::string group = "This device's share";
-  run->add_option("--partition",
-                  config.data.partition,
-                  "none, iid, dirichlet:ALPHA, shards:S or column:NAME")
-      ->group(group)
-      ->capture_default_str();
   run->add_option("--parts", config.data.parts, "Devices that share the examples")
       ->group(group)
       ->capture_default_str();
@@ -171,9 +180,24 @@ void add_others(CLI::App& app, CommandLine& line) {
   enroll->add_option("--state", line.enroll.state, "State folder, made when missing")->required();
   enroll->add_option("--name", line.enroll.name, "Wanted name; otherwise the token's");
 
+  TrainCommand& rehearsal = line.train;
+  CLI::App* train = app.add_subcommand("train", "Train here alone, without a server");
+  train->footer(kTrainExample);
+  train->add_option("--model", rehearsal.model, "Model or job file (.toml), or .safetensors")
+      ->required();
+  train->add_option("--rounds", rehearsal.rounds, "How often the plan of [train] is executed")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  train->add_option("--out", rehearsal.out, "Where to save the trained model (.safetensors)");
+  train->add_option("--threads", rehearsal.threads, "Threads of the trainer")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  train->add_flag("--json", rehearsal.json, "Print one JSON object a round");
+  add_data_options(*train, line);
+
   CLI::App* evaluate = app.add_subcommand("evaluate", "Measure a model on local examples");
   evaluate->footer(kEvaluateExample);
-  evaluate->add_option("--model", line.evaluate.model, "Exported model, .safetensors")->required();
+  evaluate->add_option("--model", line.evaluate.model, "Exported model (.safetensors)")->required();
   evaluate->add_flag("--json", line.evaluate.json, "Print one JSON object");
   add_data_options(*evaluate, line);
 
@@ -201,6 +225,10 @@ int perform(const CLI::App& app, CommandLine& line, std::ostream& out, std::ostr
     out << "chorus-agent " CHORUS_VERSION " (kernels: " << kernels::active_variant() << ")\n";
   } else if (app.got_subcommand("enroll")) {
     done = enroll(line.enroll, out);
+  } else if (app.got_subcommand("train")) {
+    line.train.data = line.config.data;
+    if (auto checked = check_data(line.config.data); !checked) return usage(checked.error(), err);
+    done = train(line.train, out);
   } else if (app.got_subcommand("evaluate")) {
     line.evaluate.data = line.config.data;
     if (auto checked = check_data(line.config.data); !checked) return usage(checked.error(), err);

@@ -1,5 +1,6 @@
 #include "client/agent/data.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
@@ -202,11 +203,34 @@ Result<Partition> partition(const Examples& examples,
   return bad_partition(config.partition);
 }
 
+Result<client::Split> split_by_key(const std::vector<std::string>& keys,
+                                   const std::vector<std::string>& test_keys) {
+  for (const std::string& key : test_keys) {
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+    return fail(errc::invalid_argument,
+                fmt::format("--test-keys (in the file: data.test_keys): no example has the key "
+                            "'{}'",
+                            key));
+  }
+  client::Split split;
+  for (std::uint32_t row = 0; row < keys.size(); ++row) {
+    const bool test = std::find(test_keys.begin(), test_keys.end(), keys[row]) != test_keys.end();
+    (test ? split.holdout : split.train).push_back(row);
+  }
+  return split;
+}
+
+bool has_test_set(const DataConfig& config) {
+  return config.test_fraction > 0.0 || !config.test_keys.empty();
+}
+
 // The test set is drawn before anything is divided: the same for every device.
 Result<Dataset> put_test_aside(Examples& examples, const DataConfig& config) {
-  if (config.test_fraction == 0.0) return Dataset();
+  if (!has_test_set(config)) return Dataset();
   CHORUS_TRY(const auto split,
-             client::split_holdout(examples.dataset.size(), config.test_fraction, config.seed));
+             config.test_keys.empty()
+                 ? client::split_holdout(examples.dataset.size(), config.test_fraction, config.seed)
+                 : split_by_key(examples.keys, config.test_keys));
   CHORUS_TRY(auto test, examples.dataset.subset(split.holdout));
   CHORUS_TRY(examples.dataset, examples.dataset.subset(split.train));
   if (!examples.keys.empty()) {
@@ -240,7 +264,7 @@ Result<Dataset> load_test_data(const DataConfig& config) {
   CHORUS_OK(check_data(config));
   CHORUS_TRY(const auto kind, parse_kind(config.partition));
   CHORUS_TRY(auto examples, read_files(config, kind));
-  if (config.test_fraction == 0.0) return examples.dataset;
+  if (!has_test_set(config)) return examples.dataset;
   return put_test_aside(examples, config);
 }
 

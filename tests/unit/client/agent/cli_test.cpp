@@ -39,8 +39,10 @@ Outcome call(std::vector<std::string> words) {
 }
 
 TEST(AgentCli, HelpsWithAnExample) {
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"run", "--help"}, {"enroll", "--help"}, {"evaluate", "--help"}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"run", "--help"},
+                                                {"enroll", "--help"},
+                                                {"train", "--help"},
+                                                {"evaluate", "--help"}}) {
     const auto outcome = call(words);
     EXPECT_EQ(outcome.code, 0) << words[0];
     EXPECT_THAT(outcome.out, AllOf(HasSubstr("Example:"), HasSubstr("chorus-agent " + words[0])));
@@ -129,6 +131,103 @@ TEST(AgentCli, EvaluatesAModelFile) {
   const auto bare = call({"evaluate", "--model", path.string(), "--data", data.string()});
   EXPECT_EQ(bare.code, 1);
   EXPECT_THAT(bare.err, HasSubstr("chorus.model"));
+}
+
+// Two classes that a line divides, of three people.
+class AgentTrain : public ::testing::Test {
+ protected:
+  AgentTrain() {
+    std::ofstream data(file("t.csv"));
+    for (int i = 0; i < 60; ++i) {
+      const int label = i % 2;
+      data << (label == 0 ? -1 : 1) * (1 + i % 5) << "," << i % 7 << ",p" << i % 3 << "," << label
+           << "\n";
+    }
+    std::ofstream(file("m.toml")) << R"(
+[model]
+input_shape = [2]
+[[model.layers]]
+type = "dense"
+name = "out"
+units = 2
+[train]
+epochs = 3
+batch_size = 4
+learning_rate = 0.1
+)";
+  }
+  std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
+  Outcome train(const std::vector<std::string>& more) const {
+    std::vector<std::string> words{
+        "train", "--model", file("m.toml"), "--data", file("t.csv"), "--partition", "column:2"};
+    words.insert(words.end(), more.begin(), more.end());
+    return call(words);
+  }
+
+ private:
+  test::TempFolder folder_;
+};
+
+TEST_F(AgentTrain, RehearsesAJobOnItsOwn) {
+  const auto text = train({"--rounds", "3", "--out", file("m.safetensors"), "--seed", "7"});
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out,
+              AllOf(HasSubstr("6 parameters, training on 48 examples, measuring on 12"),
+                    HasSubstr("round 1 "),
+                    HasSubstr("round 3 "),
+                    HasSubstr("test: loss"),
+                    HasSubstr("saved to")));
+  // What was saved is the model, and going on from it is going on.
+  const auto measured = call({"evaluate",
+                              "--model",
+                              file("m.safetensors"),
+                              "--data",
+                              file("t.csv"),
+                              "--partition",
+                              "column:2",
+                              "--json"});
+  ASSERT_EQ(measured.code, 0) << measured.err;
+  EXPECT_EQ(nlohmann::json::parse(measured.out).at("accuracy"), 1.0);
+}
+
+TEST_F(AgentTrain, TheSameSeedGivesTheSameModel) {
+  for (const char* out : {"a.safetensors", "b.safetensors"}) {
+    ASSERT_EQ(train({"--rounds", "2", "--seed", "5", "--out", file(out)}).code, 0);
+  }
+  ASSERT_EQ(train({"--rounds", "2", "--seed", "6", "--out", file("c.safetensors")}).code, 0);
+  const auto values = [&](const char* name) {
+    const auto read = tensor::read_safetensors(file(name)).value();
+    return std::vector<float>(read.data.begin(), read.data.end());
+  };
+  EXPECT_EQ(values("a.safetensors"), values("b.safetensors"));
+  EXPECT_NE(values("a.safetensors"), values("c.safetensors"));
+}
+
+TEST_F(AgentTrain, KeepsPeopleForTheTest) {
+  const auto json = train({"--rounds", "1", "--json", "--test-keys", "p0"});
+  ASSERT_EQ(json.code, 0) << json.err;
+  const auto line = nlohmann::json::parse(json.out);
+  EXPECT_EQ(line.at("round"), 1);
+  EXPECT_EQ(line.at("steps"), 3 * 40 / 4);
+  EXPECT_EQ(line.at("train").at("examples"), 40);
+  EXPECT_EQ(line.at("test").at("examples"), 20);
+}
+
+TEST_F(AgentTrain, ErrorsNameTheFlag) {
+  const auto nobody = train({"--test-keys", "p0,p9"});
+  EXPECT_EQ(nobody.code, 1);
+  EXPECT_THAT(nobody.err, AllOf(HasSubstr("--test-keys"), HasSubstr("'p9'")));
+  const auto both = train({"--test-keys", "p0", "--test-fraction", "0.1"});
+  EXPECT_EQ(both.code, 2);
+  EXPECT_THAT(both.err, HasSubstr("together with --test-fraction"));
+  const auto keyless =
+      call({"train", "--model", file("m.toml"), "--data", file("t.csv"), "--test-keys", "p0"});
+  EXPECT_EQ(keyless.code, 2);
+  EXPECT_THAT(keyless.err, HasSubstr("needs --partition column:NAME"));
+  EXPECT_EQ(train({"--rounds", "0"}).code, 2);
+  const auto foreign = call({"train", "--model", "m.pt", "--data", file("t.csv")});
+  EXPECT_EQ(foreign.code, 1);
+  EXPECT_THAT(foreign.err, AllOf(HasSubstr("'m.pt' is no model"), HasSubstr(".toml")));
 }
 
 }  // namespace
