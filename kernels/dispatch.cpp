@@ -7,6 +7,7 @@
 
 #include "chorus/kernels/kernels.hpp"
 #include "chorus/kernels/products.hpp"
+#include "chorus/kernels/training.hpp"
 #include "kernels/table.hpp"
 
 namespace chorus::kernels {
@@ -170,6 +171,61 @@ void product_tn_f32(const Product& p) noexcept {
   require(p.lda >= p.m && p.ldb >= p.n && p.ldc >= p.n, "product_tn_f32: rows overlap");
   table().products->strided(
       {p.m, p.n, p.k, p.a, 1, p.lda, p.b, p.ldb, p.c, p.ldc, p.alpha, p.beta});
+}
+
+namespace {
+
+// `first`, `second`: the moments that the rule has.
+RawStep raw(const StepVectors& step, bool first, bool second) noexcept {
+  const std::size_t n = step.weights.size();
+  require(step.gradient.size() == n, "a step: gradient and weights differ in size");
+  require(!first || step.first.size() == n, "a step: first moment and weights differ in size");
+  require(!second || step.second.size() == n, "a step: second moment and weights differ in size");
+  return {n, step.weights.data(), step.gradient.data(), step.first.data(), step.second.data()};
+}
+
+}  // namespace
+
+void relu_f32(std::span<const float> x, float slope, std::span<float> y) noexcept {
+  require(x.size() == y.size(), "relu_f32: sizes differ");
+  table().training->relu(x.data(), slope, y.data(), y.size());
+}
+
+void relu_backward_f32(std::span<const float> y,
+                       std::span<const float> dy,
+                       float slope,
+                       std::span<float> dx) noexcept {
+  require(y.size() == dx.size() && dy.size() == dx.size(), "relu_backward_f32: sizes differ");
+  table().training->relu_backward(y.data(), dy.data(), slope, dx.data(), dx.size());
+}
+
+void add_f32(std::span<const float> a, std::span<const float> b, std::span<float> sum) noexcept {
+  require(a.size() == sum.size() && b.size() == sum.size(), "add_f32: sizes differ");
+  table().training->add(a.data(), b.data(), sum.data(), sum.size());
+}
+
+void scale_f32(float factor, std::span<float> x) noexcept {
+  table().training->scale(factor, x.data(), x.size());
+}
+
+void sgd_step_f32(float rate, float decay, const StepVectors& step) noexcept {
+  table().training->sgd_step(rate, decay, raw(step, false, false));
+}
+
+void momentum_step_f32(const MomentumRule& rule, const StepVectors& step) noexcept {
+  table().training->momentum_step(rule, raw(step, true, false));
+}
+
+void adam_step_f32(const AdamRule& rule, const StepVectors& step) noexcept {
+  table().training->adam_step(rule, raw(step, true, true));
+}
+
+void lamb_direction_f32(const AdamRule& rule,
+                        float decay,
+                        const StepVectors& step,
+                        std::span<float> direction) noexcept {
+  require(direction.size() == step.weights.size(), "lamb_direction_f32: sizes differ");
+  table().training->lamb_direction(rule, decay, raw(step, true, true), direction.data());
 }
 
 std::string_view active_variant() noexcept {

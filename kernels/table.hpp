@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "kernels/product_table.hpp"
+#include "kernels/training_table.hpp"
 
 namespace chorus::kernels {
 
@@ -28,6 +29,7 @@ struct Table {
   void (*subtract_f32)(const float* y, const float* x, float* out, size_t n);
   RawStats (*stats_f32)(const float* x, size_t n);
   const ProductTable* products;
+  const TrainingTable* training;
 };
 
 extern const Table kRefTable;

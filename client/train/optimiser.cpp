@@ -1,95 +1,36 @@
-// Compiled with -O3 in every build: these loops are memory-bound only when vectorised.
+// Compiled with -O3 in every build: the loop here is memory-bound only when vectorised.
 #include "client/train/optimiser.hpp"
 
 #include <cmath>
 #include <cstddef>
 
+#include "chorus/kernels/kernels.hpp"
+#include "chorus/kernels/training.hpp"
 #include "common/base/assert.hpp"
 #include "common/base/try.hpp"
 
 namespace chorus::train {
 namespace {
 
-double squared_norm(const float* x, std::size_t count) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < count; ++i) sum += double{x[i]} * double{x[i]};
-  return sum;
-}
+using kernels::AdamRule;
+using kernels::StepVectors;
 
-void plain_step(
-    float rate, float decay, std::size_t count, float* __restrict w, const float* __restrict g) {
-  for (std::size_t i = 0; i < count; ++i) w[i] -= rate * (g[i] + decay * w[i]);
-}
-
-// v ← momentum·v + (g + decay·w); w ← w − rate·v, or with Nesterov − rate·(g + decay·w +
-// momentum·v)
-void momentum_step(const Optimiser& options,
-                   float rate,
-                   std::size_t count,
-                   float* __restrict w,
-                   const float* __restrict g,
-                   float* __restrict v) {
-  const auto decay = static_cast<float>(options.weight_decay);
-  const auto momentum = static_cast<float>(options.momentum);
-  const float ahead = options.nesterov ? momentum : 1.0F;
-  const float now = options.nesterov ? 1.0F : 0.0F;
-  for (std::size_t i = 0; i < count; ++i) {
-    const float slope = g[i] + decay * w[i];
-    v[i] = momentum * v[i] + slope;
-    w[i] -= rate * (now * slope + ahead * v[i]);
-  }
-}
-
-struct Moments {
-  float beta1, beta2, epsilon;
-  float first_scale;   // 1 / (1 − β₁ᵗ)
-  float second_scale;  // 1 / √(1 − β₂ᵗ)
-};
-
-// m and v move; returns m̂ / (√v̂ + ε).
-inline float direction(const Moments& c, float g, float& m, float& v) {
-  m = c.beta1 * m + (1.0F - c.beta1) * g;
-  v = c.beta2 * v + (1.0F - c.beta2) * g * g;
-  return m * c.first_scale / (std::sqrt(v) * c.second_scale + c.epsilon);
-}
-
-void adam_step(const Moments& c,
-               float rate,
-               float coupled,  // decay added to the gradient (Adam)
-               float shrink,   // factor of the weights (AdamW)
-               std::size_t count,
-               float* __restrict w,
-               const float* __restrict g,
-               float* __restrict m,
-               float* __restrict v) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const float slope = g[i] + coupled * w[i];
-    w[i] = shrink * w[i] - rate * direction(c, slope, m[i], v[i]);
-  }
+double norm_of(std::span<const float> x) {
+  return std::sqrt(kernels::stats_f32(x).sum_squares);
 }
 
 // r = m̂/(√v̂ + ε) + decay·w;  w ← w − rate·‖w‖/‖r‖·r, the ratio being 1 where either norm is 0.
-void lamb_step(const Moments& c,
+// `gradient` is step's own: the direction takes its place.
+void lamb_step(const AdamRule& rule,
                double rate,
                float decay,
-               std::size_t count,
-               float* __restrict w,
-               const float* __restrict g,
-               float* __restrict m,
-               float* __restrict v) {
-  double squares = 0.0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const float r = direction(c, g[i], m[i], v[i]) + decay * w[i];
-    squares += double{r} * double{r};
-  }
-  const double weight_norm = std::sqrt(squared_norm(w, count));
-  const double step_norm = std::sqrt(squares);
+               const StepVectors& step,
+               std::span<float> gradient) {
+  kernels::lamb_direction_f32(rule, decay, step, gradient);
+  const double weight_norm = norm_of(step.weights);
+  const double step_norm = norm_of(gradient);
   const double trust = weight_norm > 0.0 && step_norm > 0.0 ? weight_norm / step_norm : 1.0;
-  const auto scaled = static_cast<float>(rate * trust);
-  for (std::size_t i = 0; i < count; ++i) {
-    const float again = m[i] * c.first_scale / (std::sqrt(v[i]) * c.second_scale + c.epsilon);
-    w[i] -= scaled * (again + decay * w[i]);
-  }
+  kernels::sgd_step_f32(static_cast<float>(rate * trust), 0.0F, step);
 }
 
 }  // namespace
@@ -142,42 +83,41 @@ void OptimiserState::apply(const Step& step,
   const auto t = static_cast<double>(steps_);
   const auto rate = static_cast<float>(step.rate);
   const auto decay = static_cast<float>(options_.weight_decay);
-  const Moments moments{static_cast<float>(options_.beta1),
-                        static_cast<float>(options_.beta2),
-                        static_cast<float>(options_.epsilon),
-                        static_cast<float>(1.0 / (1.0 - std::pow(options_.beta1, t))),
-                        static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(options_.beta2, t)))};
+  const auto momentum = static_cast<float>(options_.momentum);
+  const kernels::MomentumRule sgd{
+      rate, decay, momentum, options_.nesterov ? 1.0F : 0.0F, options_.nesterov ? momentum : 1.0F};
+  AdamRule adam{rate,
+                static_cast<float>(options_.beta1),
+                static_cast<float>(options_.beta2),
+                static_cast<float>(options_.epsilon),
+                static_cast<float>(1.0 / (1.0 - std::pow(options_.beta1, t))),
+                static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(options_.beta2, t)))};
+  if (options_.kind == Optimiser::Kind::adam) adam.coupled = decay;
+  if (options_.kind == Optimiser::Kind::adamw) {
+    adam.shrink = static_cast<float>(1.0 - step.rate * options_.weight_decay);
+  }
   for (std::size_t i = 0; i < layout_->tensors.size(); ++i) {
     const TensorSpec& tensor = layout_->tensors[i];
     if (tensor.buffer || (done != nullptr && done(context, i))) continue;
-    float* const w = step.weights.data() + tensor.offset;
-    const float* const g = step.gradient.data() + tensor.offset;
-    float* const m = first_.data() + (first_.empty() ? 0 : tensor.offset);
-    float* const v = second_.data() + (second_.empty() ? 0 : tensor.offset);
+    const auto part = [&tensor](std::span<float> whole) {
+      return whole.empty() ? whole : whole.subspan(tensor.offset, tensor.count);
+    };
+    const StepVectors vectors{
+        part(step.weights), part(step.gradient), part(first_.span()), part(second_.span())};
     switch (options_.kind) {
       case Optimiser::Kind::sgd:
         if (first_.empty()) {
-          plain_step(rate, decay, tensor.count, w, g);
+          kernels::sgd_step_f32(rate, decay, vectors);
         } else {
-          momentum_step(options_, rate, tensor.count, w, g, m);
+          kernels::momentum_step_f32(sgd, vectors);
         }
         break;
       case Optimiser::Kind::adam:
-        adam_step(moments, rate, decay, 1.0F, tensor.count, w, g, m, v);
-        break;
       case Optimiser::Kind::adamw:
-        adam_step(moments,
-                  rate,
-                  0.0F,
-                  static_cast<float>(1.0 - step.rate * options_.weight_decay),
-                  tensor.count,
-                  w,
-                  g,
-                  m,
-                  v);
+        kernels::adam_step_f32(adam, vectors);
         break;
       case Optimiser::Kind::lamb:
-        lamb_step(moments, step.rate, decay, tensor.count, w, g, m, v);
+        lamb_step(adam, step.rate, decay, vectors, part(step.gradient));
         break;
     }
   }
@@ -201,15 +141,16 @@ void add_proximal(const TensorLayout& layout,
 void clip_norm(const TensorLayout& layout, double norm_max, std::span<float> gradient) {
   double squares = 0.0;
   for (const TensorSpec& tensor : layout.tensors) {
-    if (!tensor.buffer) squares += squared_norm(gradient.data() + tensor.offset, tensor.count);
+    if (tensor.buffer) continue;
+    const auto stats = kernels::stats_f32(gradient.subspan(tensor.offset, tensor.count));
+    if (!stats.finite) return;  // no factor helps: whoever looks at the parameters finds it
+    squares += stats.sum_squares;
   }
   const double scale = norm_max / (std::sqrt(squares) + 1e-6);
   if (!(scale < 1.0)) return;
-  const auto factor = static_cast<float>(scale);
   for (const TensorSpec& tensor : layout.tensors) {
     if (tensor.buffer) continue;
-    float* const g = gradient.data() + tensor.offset;
-    for (std::size_t i = 0; i < tensor.count; ++i) g[i] *= factor;
+    kernels::scale_f32(static_cast<float>(scale), gradient.subspan(tensor.offset, tensor.count));
   }
 }
 

@@ -15,7 +15,7 @@ namespace chorus::train {
 double rate_at(const TrainPlan& plan, std::uint64_t step) noexcept;
 
 /// An optimiser with its memory (momentum, moments). Buffers of the layout are never touched.
-/// @determinism  bitwise equal everywhere but for LAMB's norms, which are summed in double in order
+/// @determinism  bitwise equal everywhere
 /// @source       torch.optim: SGD (dampening 0), Adam, AdamW; LAMB: You et al. 2020,
 ///               arXiv:1904.00962, algorithm 2 with bias correction and φ(x) = x
 class OptimiserState {
@@ -26,8 +26,8 @@ class OptimiserState {
   /// Steps every tensor but those for which `done` says that it is stepped already (null: none).
   struct Step {
     double rate = 0.0;
-    std::span<float> weights;         ///< f32[layout.parameters]  in/out
-    std::span<const float> gradient;  ///< f32[layout.parameters]
+    std::span<float> weights;   ///< f32[layout.parameters]  in/out
+    std::span<float> gradient;  ///< f32[layout.parameters]  LAMB leaves its direction here
   };
   void apply(const Step& step,
              bool (*done)(const void* context, std::size_t tensor) = nullptr,

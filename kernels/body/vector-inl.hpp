@@ -170,7 +170,9 @@ RawStats stats_f32(const float* x, size_t n) {
 }
 
 template <class V>
-constexpr Table table_of(const char* name, const ProductTable* products) {
+constexpr Table table_of(const char* name,
+                         const ProductTable* products,
+                         const TrainingTable* training) {
   return {name,
           fold_f32<V>,
           merge_i64<V>,
@@ -178,7 +180,8 @@ constexpr Table table_of(const char* name, const ProductTable* products) {
           add_scaled_f32<V>,
           subtract_f32<V>,
           stats_f32<V>,
-          products};
+          products,
+          training};
 }
 
 }  // namespace

@@ -95,6 +95,6 @@ struct Avx2 {
 
 }  // namespace
 
-constinit const Table kAvx2Table = table_of<Avx2>("avx2", &kAvx2ProductTable);
+constinit const Table kAvx2Table = table_of<Avx2>("avx2", &kAvx2ProductTable, &kAvx2TrainingTable);
 
 }  // namespace chorus::kernels

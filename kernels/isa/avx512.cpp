@@ -52,6 +52,7 @@ struct Avx512 {
 
 }  // namespace
 
-constinit const Table kAvx512Table = table_of<Avx512>("avx512", &kAvx512ProductTable);
+constinit const Table kAvx512Table =
+    table_of<Avx512>("avx512", &kAvx512ProductTable, &kAvx512TrainingTable);
 
 }  // namespace chorus::kernels

@@ -55,6 +55,6 @@ struct Neon {
 
 }  // namespace
 
-constinit const Table kNeonTable = table_of<Neon>("neon", &kNeonProductTable);
+constinit const Table kNeonTable = table_of<Neon>("neon", &kNeonProductTable, &kNeonTrainingTable);
 
 }  // namespace chorus::kernels

@@ -72,6 +72,7 @@ constinit const Table kRefTable = {"ref",
                                    add_scaled_f32,
                                    subtract_f32,
                                    stats_f32,
-                                   &kRefProductTable};
+                                   &kRefProductTable,
+                                   &kRefTrainingTable};
 
 }  // namespace chorus::kernels

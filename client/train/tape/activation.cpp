@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 
+#include "chorus/kernels/training.hpp"
 #include "client/train/tape/layers.hpp"
 #include "common/base/rng.hpp"
 
@@ -19,9 +20,7 @@ void add_relu(Graph& graph, float slope) {
   const Value y = x.exclusive ? x : graph.make(x.desc);
   const std::size_t count = stored(x);
   graph.step(Pass::forward, {x, y}, [=, &graph] {
-    const float* const in = graph.at(x);
-    float* const out = graph.at(y);
-    for (std::size_t i = 0; i < count; ++i) out[i] = in[i] > 0.0F ? in[i] : slope * in[i];
+    kernels::relu_f32({graph.at(x), count}, slope, {graph.at(y), count});
   });
   graph.current = y;
   graph.current.exclusive = false;  // the derivative needs y
@@ -30,12 +29,8 @@ void add_relu(Graph& graph, float slope) {
     const Value dy = graph.converted(Pass::backward, gradient, y.desc);
     const Value dx = dy.exclusive ? dy : graph.make(dy.desc);
     graph.step(Pass::backward, {y, dy, dx}, [=, &graph] {
-      const float* const out = graph.at(y);
-      const float* const above = graph.at(dy);
-      float* const below = graph.at(dx);
-      for (std::size_t i = 0; i < count; ++i) {
-        below[i] = out[i] > 0.0F ? above[i] : slope * above[i];
-      }
+      kernels::relu_backward_f32(
+          {graph.at(y), count}, {graph.at(dy), count}, slope, {graph.at(dx), count});
     });
     return dx;
   });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "chorus/kernels/training.hpp"
 #include "common/base/assert.hpp"
 
 namespace chorus::train {
@@ -137,10 +138,7 @@ Value Graph::sum(const Value& a, const Value& b) {
   const Value out = a.exclusive ? a : make(a.desc);
   const std::size_t count = a.desc.get_size() / sizeof(float);
   step(Pass::backward, {a, right, out}, [this, a, right, out, count] {
-    const float* const x = at(a);
-    const float* const y = at(right);
-    float* const sum = at(out);
-    for (std::size_t i = 0; i < count; ++i) sum[i] = x[i] + y[i];
+    kernels::add_f32({at(a), count}, {at(right), count}, {at(out), count});
   });
   return out;
 }

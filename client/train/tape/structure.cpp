@@ -1,6 +1,7 @@
 // Layers that move numbers and change none: shapes and branches.
 #include <algorithm>
 
+#include "chorus/kernels/training.hpp"
 #include "client/train/tape/layers.hpp"
 
 namespace chorus::train {
@@ -83,10 +84,7 @@ void add_layer(Graph& graph, const Add& layer, const Place&) {
   const Value y = x.exclusive ? x : graph.make(x.desc);
   const std::size_t count = x.desc.get_size() / sizeof(float);
   graph.step(Pass::forward, {x, other, y}, [=, &graph] {
-    const float* const a = graph.at(x);
-    const float* const b = graph.at(other);
-    float* const out = graph.at(y);
-    for (std::size_t i = 0; i < count; ++i) out[i] = a[i] + b[i];
+    kernels::add_f32({graph.at(x), count}, {graph.at(other), count}, {graph.at(y), count});
   });
   graph.current = y;
   graph.on_backward([&graph, with = layer.with](const Value& gradient, bool wanted) {

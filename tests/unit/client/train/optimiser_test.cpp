@@ -22,7 +22,7 @@ std::vector<float> after(const Optimiser& options) {
   auto state = OptimiserState::create(options, layout);
   EXPECT_TRUE(state);
   std::vector<float> weights = kStart;
-  for (const auto& gradient : kGradients) {
+  for (std::vector<float> gradient : kGradients) {
     state->apply({options.learning_rate, weights, gradient});
   }
   return weights;
@@ -63,7 +63,8 @@ TEST(Optimiser, PlainSgdNeedsNoMemory) {
   auto state = OptimiserState::create({0.1, 0.0, 0.5}, layout);
   ASSERT_TRUE(state);
   std::vector<float> weights = {1.0F};
-  state->apply({0.1, weights, std::vector<float>{2.0F}});
+  std::vector<float> gradient = {2.0F};
+  state->apply({0.1, weights, gradient});
   EXPECT_FLOAT_EQ(weights[0], 1.0F - 0.1F * 2.5F);
 }
 
@@ -74,8 +75,9 @@ TEST(Optimiser, LeavesBuffersAndSteppedTensorsAlone) {
     auto state = OptimiserState::create({0.1, 0.0, 0.5, kind}, layout);
     ASSERT_TRUE(state);
     std::vector<float> weights = {1.0F, 1.0F, 1.0F};
+    std::vector<float> gradient = {1.0F, 1.0F, 1.0F};
     const auto done = [](const void*, std::size_t tensor) { return tensor == 2; };
-    state->apply({0.1, weights, std::vector<float>{1.0F, 1.0F, 1.0F}}, done);
+    state->apply({0.1, weights, gradient}, done);
     EXPECT_LT(weights[0], 1.0F);
     EXPECT_EQ(weights[1], 1.0F);
     EXPECT_EQ(weights[2], 1.0F);
