@@ -55,6 +55,7 @@ class Importer {
 
   // movement.cpp: values that only change their places
   Result<std::size_t> plain(const Flow& flow, const Node& node);
+  bool in_order(const Flow& flow) const;
   bool is_plain(const Flow& flow) const;
   std::size_t last_step_of(const Flow& flow) const;
   bool is_transposed(const Flow& flow, std::size_t a, std::size_t b) const;
@@ -116,6 +117,7 @@ class Importer {
   // recurrent.cpp
   Result<void> lstm(const Node& node);
   Result<void> gru(const Node& node);
+  Result<std::size_t> by_example(const Flow& flow, const Node& node);
   template <class Cell>
   Result<void> recurrent(const Node& node, const std::vector<std::size_t>& gates);
   template <class Cell>

@@ -17,15 +17,19 @@ std::int64_t count_of(const Sides& shape) {
 
 }  // namespace
 
-bool Importer::is_plain(const Flow& flow) const {
-  if (flow.stage != Stage::none || flow.shape != shape_with_batch(steps_[flow.step]->shape)) {
-    return false;
-  }
-  if (!flow.order) return true;
-  for (std::size_t i = 0; i < flow.order->size(); ++i) {
+// Whether the elements lie as in the step's output, whatever the shape.
+bool Importer::in_order(const Flow& flow) const {
+  const Sides& shape = steps_[flow.step]->shape;
+  if (elements_of(flow.shape) != batch_ * count_of(shape)) return false;
+  for (std::size_t i = 0; flow.order && i < flow.order->size(); ++i) {
     if ((*flow.order)[i] != static_cast<std::int64_t>(i)) return false;
   }
   return true;
+}
+
+bool Importer::is_plain(const Flow& flow) const {
+  return flow.stage == Stage::none && flow.shape == shape_with_batch(steps_[flow.step]->shape) &&
+         in_order(flow);
 }
 
 // Whether it is the step's output, batch included, with two of its three axes exchanged.
@@ -77,12 +81,8 @@ Result<std::size_t> Importer::plain(const Flow& flow, const Node& node) {
   if (is_plain(flow)) return flow.step;
   if (const std::size_t ends = last_step_of(flow); ends != 0) return ends;
   const Sides& shape = step(flow.step).shape;
-  bool in_order = elements_of(flow.shape) == batch_ * count_of(shape);
-  for (std::size_t i = 0; in_order && flow.order && i < flow.order->size(); ++i) {
-    in_order = (*flow.order)[i] == static_cast<std::int64_t>(i);
-  }
-  if (in_order && !flow.shape.empty() && flow.shape.front() == batch_ && flow.shape.size() > 1 &&
-      flow.shape.size() <= 4) {
+  if (in_order(flow) && !flow.shape.empty() && flow.shape.front() == batch_ &&
+      flow.shape.size() > 1 && flow.shape.size() <= 4) {
     Sides sides;
     for (std::size_t i = 1; i < flow.shape.size(); ++i) {
       sides.push_back(static_cast<std::uint64_t>(flow.shape[i]));
@@ -127,7 +127,13 @@ Result<void> Importer::identity(const Node& node) {
 }
 
 Result<void> Importer::transpose(const Node& node) {
-  CHORUS_TRY(const Flow held, flow(node, 0));
+  CHORUS_TRY(Flow held, flow(node, 0));
+  // An example reshaped to two dimensions and then turned is two layers.
+  const bool two = held.shape.size() == 3 && held.shape[0] == batch_ && in_order(held);
+  if (two && held.stage == Stage::none && !is_plain(held)) {
+    CHORUS_TRY(held.step, plain(held, node));
+    values_[node.inputs[0]] = held;
+  }
   return move(node, transposed(held.shape, node.wholes("perm")));
 }
 

@@ -46,6 +46,21 @@ Result<void> Importer::gru(const Node& node) {
   return recurrent<Gru>(node, {1, 0, 2});
 }
 
+// Where (steps, batch, features) lies as (batch, steps, features).
+Result<std::size_t> Importer::by_example(const Flow& flow, const Node& node) {
+  if (is_transposed(flow, 0, 1)) return flow.step;
+  auto turned = transposed(flow.shape, {1, 0, 2});
+  if (turned && flow.shape.size() == 3 && flow.shape[1] == batch_) {
+    Flow first = flow;
+    first.shape = turned->shape;
+    for (auto& place : turned->from) place = flow.place(static_cast<std::size_t>(place));
+    first.order = std::make_shared<const std::vector<std::int64_t>>(std::move(turned->from));
+    if (auto made = plain(first, node)) return made;
+  }
+  return refuse("its input is not (steps, batch, features) of an example's (steps, features)",
+                "batch_first=True");
+}
+
 template <class Cell>
 Result<void> Importer::recurrent(const Node& node, const std::vector<std::size_t>& gates) {
   CHORUS_TRY(const Flow held, value(node, 0));
@@ -66,11 +81,8 @@ Result<void> Importer::recurrent(const Node& node, const std::vector<std::size_t
   }
   if (node.gives(7)) return refuse("peepholes");
   const std::uint64_t directions = both ? 2 : 1;
-  const Sides from = step(held.step).shape;
-  if (!is_transposed(held, 0, 1)) {
-    return refuse("its input is not (steps, batch, features) of an example's (steps, features)",
-                  "batch_first=True");
-  }
+  CHORUS_TRY(const std::size_t input, by_example(held, node));
+  const Sides from = step(input).shape;
   const auto count = static_cast<std::int64_t>(gates.size());
   const std::int64_t units = r->shape.size() == 3 ? r->shape[2] : 0;
   const auto inputs = static_cast<std::int64_t>(from[1]);
@@ -98,7 +110,7 @@ Result<void> Importer::recurrent(const Node& node, const std::vector<std::size_t
         regrouped(bias, direction * 2 * rows + rows, gates, size);
   }
   const std::uint64_t width = directions * cell.units;
-  const std::size_t all = emit(cell, {held.step}, {from[0], width}, node);
+  const std::size_t all = emit(cell, {input}, {from[0], width}, node);
   step(all).tensors = std::move(tensors);
   step(all).name = name_for(node, {});
   CHORUS_OK(stack_up(step(all), cell));
