@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/channel_table.hpp"
 #include "kernels/product_table.hpp"
 #include "kernels/training_table.hpp"
 
@@ -30,6 +31,7 @@ struct Table {
   RawStats (*stats_f32)(const float* x, size_t n);
   const ProductTable* products;
   const TrainingTable* training;
+  const ChannelTable* channels;
 };
 
 extern const Table kRefTable;

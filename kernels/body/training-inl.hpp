@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "chorus/kernels/step_rules.hpp"
+#include "kernels/body/loops-inl.hpp"
 #include "kernels/training_table.hpp"
 
 namespace chorus::kernels {
@@ -13,6 +14,7 @@ namespace {
 
 // The addresses in a rule or a step may not be written by the loop: locals say so.
 void relu(const float* x, float slope, float* y, size_t n) {
+  CHORUS_SIDE_BY_SIDE
   for (size_t i = 0; i < n; ++i) {
     const float scaled = slope * x[i];
     y[i] = x[i] > 0.0F ? x[i] : scaled;
@@ -20,6 +22,7 @@ void relu(const float* x, float slope, float* y, size_t n) {
 }
 
 void relu_backward(const float* y, const float* dy, float slope, float* dx, size_t n) {
+  CHORUS_SIDE_BY_SIDE
   for (size_t i = 0; i < n; ++i) {
     const float scaled = slope * dy[i];
     dx[i] = y[i] > 0.0F ? dy[i] : scaled;
@@ -27,6 +30,7 @@ void relu_backward(const float* y, const float* dy, float slope, float* dx, size
 }
 
 void add(const float* a, const float* b, float* sum, size_t n) {
+  CHORUS_SIDE_BY_SIDE
   for (size_t i = 0; i < n; ++i) sum[i] = a[i] + b[i];
 }
 
@@ -81,6 +85,7 @@ void lamb_direction(const AdamRule& rule, float decay, const RawStep& step, floa
   float* __restrict const m = step.m;
   float* __restrict const v = step.v;
   const size_t n = step.n;
+  CHORUS_SIDE_BY_SIDE
   for (size_t i = 0; i < n; ++i) {
     direction[i] = direction_of(r, g[i], m[i], v[i]) + decay * w[i];
   }

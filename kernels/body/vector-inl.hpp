@@ -169,10 +169,15 @@ RawStats stats_f32(const float* x, size_t n) {
   return {max_bits, sums[0]};
 }
 
+/// What a variant has besides, in sources of their own.
+struct Others {
+  const ProductTable* products;
+  const TrainingTable* training;
+  const ChannelTable* channels;
+};
+
 template <class V>
-constexpr Table table_of(const char* name,
-                         const ProductTable* products,
-                         const TrainingTable* training) {
+constexpr Table table_of(const char* name, const Others& others) {
   return {name,
           fold_f32<V>,
           merge_i64<V>,
@@ -180,8 +185,9 @@ constexpr Table table_of(const char* name,
           add_scaled_f32<V>,
           subtract_f32<V>,
           stats_f32<V>,
-          products,
-          training};
+          others.products,
+          others.training,
+          others.channels};
 }
 
 }  // namespace

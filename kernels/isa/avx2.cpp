@@ -95,6 +95,7 @@ struct Avx2 {
 
 }  // namespace
 
-constinit const Table kAvx2Table = table_of<Avx2>("avx2", &kAvx2ProductTable, &kAvx2TrainingTable);
+constinit const Table kAvx2Table =
+    table_of<Avx2>("avx2", {&kAvx2ProductTable, &kAvx2TrainingTable, &kAvx2ChannelTable});
 
 }  // namespace chorus::kernels

@@ -55,6 +55,7 @@ struct Neon {
 
 }  // namespace
 
-constinit const Table kNeonTable = table_of<Neon>("neon", &kNeonProductTable, &kNeonTrainingTable);
+constinit const Table kNeonTable =
+    table_of<Neon>("neon", {&kNeonProductTable, &kNeonTrainingTable, &kNeonChannelTable});
 
 }  // namespace chorus::kernels

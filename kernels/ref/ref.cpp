@@ -73,6 +73,7 @@ constinit const Table kRefTable = {"ref",
                                    subtract_f32,
                                    stats_f32,
                                    &kRefProductTable,
-                                   &kRefTrainingTable};
+                                   &kRefTrainingTable,
+                                   &kRefChannelTable};
 
 }  // namespace chorus::kernels

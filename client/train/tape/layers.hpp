@@ -43,8 +43,9 @@ void add_layer(Graph& graph, const Sigmoid& layer, const Place& place);
 void add_layer(Graph& graph, const Softmax& layer, const Place& place);
 void add_layer(Graph& graph, const Dropout& layer, const Place& place);
 
-// norm.cpp
+// batch_norm.cpp
 void add_layer(Graph& graph, const BatchNorm& layer, const Place& place);
+// layer_norm.cpp
 void add_layer(Graph& graph, const LayerNorm& layer, const Place& place);
 // group_norm.cpp
 void add_layer(Graph& graph, const GroupNorm& layer, const Place& place);

@@ -151,17 +151,9 @@ TEST_P(Parity, GradientsAndTrainingAgree) {
   expect_close(network.layout(), network.parameters(), golden("trained"), 1e-3);
 }
 
-// Without resnet20_bn: its gradient differs by 3e-3 at the first step, for a reason not yet proven
-// (perhaps float32 rounding in oneDNN's moments, which tips one ReLU). resnet8_bn agrees.
-std::vector<ReferenceModel> compared_models() {
-  std::vector<ReferenceModel> models = test::reference_models();
-  std::erase_if(models, [](const ReferenceModel& model) { return model.name == "resnet20_bn"; });
-  return models;
-}
-
 INSTANTIATE_TEST_SUITE_P(Models,
                          Parity,
-                         testing::ValuesIn(compared_models()),
+                         testing::ValuesIn(test::reference_models()),
                          [](const testing::TestParamInfo<ReferenceModel>& instance) {
                            return instance.param.name;
                          });
