@@ -28,7 +28,7 @@ First steps:
 
 Exit codes:
   0  done
-  1  the server refused, or a file could not be read or written
+  1  the server refused, a file could not be read or written, a model cannot be trained
   2  the command line makes no sense
   3  the server cannot be reached
   4  no certificate, an expired one, or one that may not do this
@@ -54,6 +54,8 @@ struct Line {
   std::string device;
   std::string why;
   std::string version;
+  std::string format;
+  InspectOptions inspecting;
   std::uint64_t round = 0;
   std::uint32_t last = 20;
   bool as_toml = false;
@@ -257,10 +259,34 @@ void add_device(CLI::App& app, Line& line) {
   });
 }
 
+void add_model_files(CLI::App& model, Line& line) {
+  auto* inspect = command(model,
+                          "inspect",
+                          "A model file's layers: shapes, parameters, FLOPs, bytes",
+                          "chorus model inspect examples/models/lenet5.toml");
+  inspect->add_option("file", line.inspecting.file, ".toml, .onnx or .safetensors")->required();
+  inspect->callback([&line] {
+    line.action = [&line](Console& console) -> Result<ExitCode> {
+      CHORUS_OK(model_inspect(console, line.inspecting));
+      return ExitCode::ok;
+    };
+  });
+  auto* check = command(model,
+                        "check",
+                        "Whether a model of another framework can be trained here",
+                        "chorus model check --onnx model.onnx");
+  check->add_option("file,--onnx", line.file, "the model; exit code 1: some nodes cannot")
+      ->required();
+  check->callback([&line] {
+    line.action = [&line](Console& console) { return model_check(console, line.file); };
+  });
+}
+
 void add_model(CLI::App& app, Line& line) {
   constexpr const char* kVersionHelp =
       "digest, or its first 8 digits or more (default: the current)";
-  auto* model = group(app, "model", "Versions of a job's model");
+  auto* model = group(app, "model", "Versions of a job's model, and model files");
+  add_model_files(*model, line);
   auto* list = command(*model, "list", "All versions", "chorus model list digits");
   add_job_argument(list, line.job);
   line.when_chosen(list, [&line](Console& console, AdminLink& link) {
@@ -274,13 +300,18 @@ void add_model(CLI::App& app, Line& line) {
   });
   auto* exporting = command(*model,
                             "export",
-                            "Save a version as a safetensors file",
-                            "chorus model export --job digits --output digits.safetensors");
+                            "Save a version as a safetensors or ONNX file",
+                            "chorus model export --job digits --output digits.onnx");
   add_job_argument(exporting, line.exporting.job);
   exporting->add_option("--output,-o", line.exporting.output, "file to write")->required();
   exporting->add_option("--version", line.exporting.version, kVersionHelp);
   exporting->add_flag("--overwrite", line.exporting.overwrite, "replace the file if it exists");
+  exporting->add_option("--format", line.format, "safetensors or onnx (default: by the ending)")
+      ->check(CLI::IsMember({"safetensors", "onnx"}));
   line.when_chosen(exporting, [&line](Console& console, AdminLink& link) {
+    const bool onnx =
+        line.format.empty() ? line.exporting.output.extension() == ".onnx" : line.format == "onnx";
+    line.exporting.format = onnx ? ExportFormat::onnx : ExportFormat::safetensors;
     return model_export(console, link, line.exporting);
   });
 }

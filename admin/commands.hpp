@@ -84,20 +84,32 @@ Result<void> device_revoke(Console& console,
                            const std::string& why);
 
 // ---- model_command.cpp ----
+enum class ExportFormat { safetensors, onnx };
 struct ExportOptions {
   std::string job;
   std::string version;  ///< digest or prefix; empty: the current one
   std::filesystem::path output;
   bool overwrite = false;
+  ExportFormat format = ExportFormat::safetensors;
 };
 Result<void> model_list(Console& console, AdminLink& link, const std::string& job);
 Result<void> model_show(Console& console,
                         AdminLink& link,
                         const std::string& job,
                         const std::string& version);
-/// Writes the safetensors file; it appears under its name only when complete and its SHA-256 right.
-/// @errors already_exists, digest_mismatch, and of the link
+/// Writes the file; it appears under its name only when complete and the version's SHA-256 right.
+/// @errors already_exists, digest_mismatch, of the link; unsupported_feature: ONNX has no such
+/// layer
 Result<void> model_export(Console& console, AdminLink& link, const ExportOptions& options);
+
+// ---- inspect_command.cpp ----
+struct InspectOptions {
+  std::filesystem::path file;
+};
+/// The layers of a model file with what they cost. @errors as load_source
+Result<void> model_inspect(Console& console, const InspectOptions& options);
+/// Whether a model can be trained here. @return failed when it cannot: every node is named
+Result<ExitCode> model_check(Console& console, const std::filesystem::path& file);
 
 // ---- watch_command.cpp ----
 struct WatchOptions {

@@ -11,6 +11,9 @@
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
+#include "common/onnx/onnx.hpp"
+#include "common/tensor/model_json.hpp"
+#include "common/tensor/safetensors.hpp"
 
 namespace chorus::admin {
 namespace fs = std::filesystem;
@@ -54,13 +57,17 @@ class PartFile {
     hasher_.update(data);
     return {};
   }
-  Result<void> commit(const fs::path& target, const Sha256& expected) {
+  Result<void> check(const Sha256& expected) {
     if (const auto found = hasher_.finish(); found != expected) {
       return fail(errc::digest_mismatch,
                   fmt::format("the model arrived with SHA-256 {}, expected {}; try again",
                               hex(found),
                               hex(expected)));
     }
+    return {};
+  }
+  Result<void> commit(const fs::path& target, const Sha256& expected) {
+    CHORUS_OK(check(expected));
     CHORUS_OK(sync_file(fd_.get(), path_));
     std::error_code error;
     fs::rename(path_, target, error);
@@ -69,6 +76,7 @@ class PartFile {
     return sync_folder(fs::absolute(target).parent_path());
   }
   std::uint64_t bytes() const noexcept { return bytes_; }
+  const fs::path& path() const noexcept { return path_; }
 
  private:
   PartFile(fs::path path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
@@ -78,6 +86,16 @@ class PartFile {
   std::uint64_t bytes_ = 0;
   Sha256Hasher hasher_;
 };
+
+// A version's file says its architecture itself.
+Result<void> write_onnx(const fs::path& version, const fs::path& target) {
+  CHORUS_TRY(const auto file, tensor::read_safetensors(version));
+  const auto found = file.metadata.find(std::string(tensor::kModelMetadataKey));
+  if (found == file.metadata.end()) return wrong_reply("a model with its architecture");
+  CHORUS_TRY(const auto model, tensor::model_from_json(found->second));
+  CHORUS_TRY(const auto bytes, onnx::export_model(model, file.data.span()));
+  return write_durably(target, std::string_view(bytes));
+}
 
 }  // namespace
 
@@ -149,12 +167,25 @@ Result<void> model_export(Console& console, AdminLink& link, const ExportOptions
     return {};
   };
   CHORUS_OK(link.fetch(digest, total, sink));
-  CHORUS_OK(file.commit(options.output, digest));
+  if (options.format == ExportFormat::onnx) {
+    CHORUS_OK(file.check(digest));
+    CHORUS_OK(write_onnx(file.path(), options.output));
+  } else {
+    CHORUS_OK(file.commit(options.output, digest));
+  }
   if (console.json()) {
     nlohmann::ordered_json value;
     value["path"] = fs::absolute(options.output).string();
     value["model"] = to_json(summary);
     console.value(value);
+  }
+  if (options.format == ExportFormat::onnx) {
+    console.line(fmt::format("{}: {}, ONNX opset {}, from version {}",
+                             options.output.string(),
+                             human_bytes(fs::file_size(options.output, ignored)),
+                             onnx::kExportOpset,
+                             short_digest(summary.sha256())));
+    return {};
   }
   console.line(fmt::format(
       "{}: {}, SHA-256 {}", options.output.string(), human_bytes(total), summary.sha256()));

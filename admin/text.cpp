@@ -36,6 +36,17 @@ std::string human_bytes(std::uint64_t bytes) {
   return fmt::format("{:.0f} {}", value, kUnits[unit]);
 }
 
+std::string human_flops(double flops) {
+  constexpr std::array<std::string_view, 7> kUnits{"", " k", " M", " G", " T", " P", " E"};
+  std::size_t unit = 0;
+  while (flops >= 999.5 && unit + 1 < kUnits.size()) {
+    flops /= 1000.0;
+    ++unit;
+  }
+  if (unit > 0 && flops < 9.95) return fmt::format("{:.1f}{}", flops, kUnits[unit]);
+  return fmt::format("{:.0f}{}", flops, kUnits[unit]);
+}
+
 std::string human_count(std::uint64_t count) {
   auto digits = std::to_string(count);
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
@@ -145,8 +156,15 @@ std::vector<std::string> Table::lines() const {
   };
   std::vector<std::string> all;
   all.push_back(line_of([&](std::size_t i) -> const std::string& { return columns_[i].title; }));
-  for (const auto& row : rows_) {
-    all.push_back(line_of([&](std::size_t i) -> const std::string& { return row[i]; }));
+  std::size_t across = 2 * (widths.size() - 1);
+  for (const std::size_t width : widths) across += width;
+  for (std::size_t r = 0; r < rows_.size(); ++r) {
+    if (std::find(rules_.begin(), rules_.end(), r) != rules_.end()) {
+      std::string rule;
+      for (std::size_t i = 0; i < across; ++i) rule += "─";
+      all.push_back(std::move(rule));
+    }
+    all.push_back(line_of([&](std::size_t i) -> const std::string& { return rows_[r][i]; }));
   }
   return all;
 }

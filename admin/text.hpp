@@ -13,6 +13,8 @@ namespace chorus::admin {
 std::string human_bytes(std::uint64_t bytes);
 /// "1,663,370".
 std::string human_count(std::uint64_t count);
+/// "840", "235 k", "2.3 M", "41 G": operations, three digits at most.
+std::string human_flops(double flops);
 /// "0.42 s", "12.3 s", "2 min 05 s", "3 h 20 min", "12 days".
 std::string human_time(double seconds);
 /// "2026-11-22 14:03:07" in the local time zone; "never" for 0.
@@ -47,6 +49,8 @@ class Table {
 
   /// @pre as many cells as columns
   void add(std::vector<std::string> cells);
+  /// A line across, before what is added next.
+  void rule() { rules_.push_back(rows_.size()); }
   bool empty() const noexcept { return rows_.empty(); }
   /// Without trailing blanks.
   std::vector<std::string> lines() const;
@@ -54,6 +58,7 @@ class Table {
  private:
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
+  std::vector<std::size_t> rules_;  // before which rows
 };
 
 }  // namespace chorus::admin

@@ -88,7 +88,9 @@ Result<std::vector<LayerCost>> costs_of(const ModelSpec& model) {
     costs[i].name = names[i];
     costs[i].output = shapes[i];
     costs[i].flops = std::visit(Flops{input, shapes[i]}, model.layers[i]);
-    costs[i].activation_bytes = elements_of(shapes[i]) * sizeof(float);
+    const bool names_a_value = std::holds_alternative<Mark>(model.layers[i]) ||
+                               std::holds_alternative<Branch>(model.layers[i]);
+    if (!names_a_value) costs[i].activation_bytes = elements_of(shapes[i]) * sizeof(float);
   }
   for (const TensorSpec& tensor : layout.tensors) {
     LayerCost& cost = costs[owner_of(tensor.name, names)];
@@ -102,7 +104,7 @@ double training_flops(std::span<const LayerCost> costs) noexcept {
   bool first = true;
   for (const LayerCost& cost : costs) {
     sum += (first ? 2 : 3) * cost.flops;
-    if (cost.flops > 0) first = false;
+    if (cost.flops > 0 || cost.parameters > 0) first = false;
   }
   return sum;
 }

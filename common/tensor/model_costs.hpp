@@ -21,15 +21,15 @@ struct LayerCost {
   /// recurrent layers, attention. What is done once per value (activations, norms, pooling) is not
   /// counted; it is a few per cent of a model that has products.
   double flops = 0.0;
-  std::uint64_t activation_bytes = 0;  ///< of its output, as float32
+  std::uint64_t activation_bytes = 0;  ///< of its output, as float32; marks and branches have none
 };
 
 /// One element per layer, in order.
 /// @errors as layout_of
 Result<std::vector<LayerCost>> costs_of(const ModelSpec& model);
 
-/// Of one example, forwards and backwards: three times forwards, but twice for the first layer that
-/// counts, which needs no gradient of its input.
+/// Of one example, forwards and backwards: three times forwards, but twice for a layer that no
+/// layer with parameters comes before, which needs no gradient of its input.
 double training_flops(std::span<const LayerCost> costs) noexcept;
 
 }  // namespace chorus::tensor

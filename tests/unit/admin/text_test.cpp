@@ -8,6 +8,16 @@
 namespace chorus::admin {
 namespace {
 
+TEST(Text, Flops) {
+  EXPECT_EQ(human_flops(0), "0");
+  EXPECT_EQ(human_flops(999), "999");
+  EXPECT_EQ(human_flops(1'264), "1.3 k");
+  EXPECT_EQ(human_flops(235'200), "235 k");
+  EXPECT_EQ(human_flops(999'600), "1.0 M");
+  EXPECT_EQ(human_flops(2.54e8), "254 M");
+  EXPECT_EQ(human_flops(4.1e10), "41 G");
+}
+
 TEST(Text, Bytes) {
   EXPECT_EQ(human_bytes(0), "0 B");
   EXPECT_EQ(human_bytes(999), "999 B");

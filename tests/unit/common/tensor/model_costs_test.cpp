@@ -73,6 +73,12 @@ TEST(ModelCosts, RecurrentLayersCountLevelsAndDirections) {
   EXPECT_EQ(both[0].parameters, 2U * 15 * (3 + 5 + 2) + 2U * 15 * (10 + 5 + 2));
 }
 
+// What comes first wants no gradient of its input, unless something with parameters lies before.
+TEST(ModelCosts, AnEmbeddingWantsTheGradientOfItsRows) {
+  const auto found = costs({{10}, {Embedding{"", 7, 3}, Lstm{"", 5}, Dense{"", 2}}});
+  EXPECT_EQ(training_flops(found), 3 * forwards(found));
+}
+
 // Four projections of 6×4 by 4×4; scores and mixture, 6×6 by 4 each.
 TEST(ModelCosts, AttentionCountsProjectionsAndScores) {
   const auto found = costs({{6, 4}, {SelfAttention{"", 2}, Flatten{}, Dense{"", 2}}});

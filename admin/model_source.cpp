@@ -1,0 +1,64 @@
+#include "admin/model_source.hpp"
+
+#include <fmt/format.h>
+
+#include "common/base/try.hpp"
+#include "common/config/model_file.hpp"
+#include "common/tensor/model_json.hpp"
+
+namespace chorus::admin {
+namespace {
+
+Result<ModelSource> from_toml(const std::filesystem::path& file) {
+  CHORUS_TRY(auto read, config::load_model_file(file));
+  ModelSource source;
+  source.format = "TOML";
+  source.model = std::move(read.model);
+  source.train = read.train;
+  return source;
+}
+
+Result<ModelSource> from_onnx(const std::filesystem::path& file) {
+  CHORUS_TRY(auto import, onnx::load_model(file));
+  ModelSource source;
+  source.format =
+      fmt::format("ONNX of {}, opset {}, {} nodes", import.producer, import.opset, import.nodes);
+  source.notes = std::move(import.notes);
+  source.problems = std::move(import.problems);
+  if (!source.problems.empty()) return source;
+  source.model = std::move(import.model);
+  source.parameters = std::move(import.parameters);
+  return source;
+}
+
+Result<ModelSource> from_safetensors(const std::filesystem::path& file) {
+  CHORUS_TRY(auto weights, tensor::read_weights(file));
+  ModelSource source;
+  source.format = "safetensors";
+  const auto found = weights.metadata.find(std::string(tensor::kModelMetadataKey));
+  if (found == weights.metadata.end()) {
+    source.weights = std::move(weights);
+    return source;
+  }
+  auto model = tensor::model_from_json(found->second);
+  if (!model) return std::move(model).error().during("'" + file.string() + "'");
+  CHORUS_TRY(const auto layout, layout_of(*model));
+  CHORUS_TRY(source.parameters, tensor::parameters_from(layout, weights));
+  source.model = std::move(*model);
+  return source;
+}
+
+}  // namespace
+
+Result<ModelSource> load_source(const std::filesystem::path& file) {
+  const auto ending = file.extension();
+  if (ending == ".toml") return from_toml(file);
+  if (ending == ".onnx") return from_onnx(file);
+  if (ending == ".safetensors") return from_safetensors(file);
+  return fail(errc::invalid_argument,
+              fmt::format("'{}' is no model file; expected one that ends in .toml, .onnx or "
+                          ".safetensors",
+                          file.string()));
+}
+
+}  // namespace chorus::admin
