@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "chorus/kernels/cells.hpp"
 #include "chorus/kernels/channels.hpp"
 #include "chorus/kernels/kernels.hpp"
 #include "chorus/kernels/products.hpp"
@@ -227,6 +228,27 @@ void lamb_direction_f32(const AdamRule& rule,
                         std::span<float> direction) noexcept {
   require(direction.size() == step.weights.size(), "lamb_direction_f32: sizes differ");
   table().training->lamb_direction(rule, decay, raw(step, true, true), direction.data());
+}
+
+void lstm_cell_f32(const LstmCell& s) noexcept {
+  table().training->lstm_cell({s.units, s.gates, s.before, s.cell, s.h});
+}
+
+void lstm_cell_backward_f32(const LstmCellBackward& s) noexcept {
+  table().training->lstm_cell_backward({s.units, s.gates, s.before, s.cell, s.dh, s.dc});
+}
+
+void gru_cell_f32(const GruCell& s) noexcept {
+  table().training->gru_cell({s.units, s.gates, s.state, s.before, s.h});
+}
+
+void gru_cell_backward_f32(const GruCellBackward& s) noexcept {
+  table().training->gru_cell_backward({s.units, s.gates, s.state, s.before, s.dh, s.kept});
+}
+
+void exp_f32(std::span<const float> x, float top, std::span<float> y) noexcept {
+  require(x.size() == y.size(), "exp_f32: sizes differ");
+  table().training->exps(x.data(), top, y.data(), y.size());
 }
 
 namespace {

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "chorus/kernels/step_rules.hpp"
+#include "kernels/body/cell-inl.hpp"
 #include "kernels/body/loops-inl.hpp"
 #include "kernels/training_table.hpp"
 
@@ -91,8 +92,19 @@ void lamb_direction(const AdamRule& rule, float decay, const RawStep& step, floa
   }
 }
 
-constexpr TrainingTable kTraining = {
-    relu, relu_backward, add, scale, sgd_step, momentum_step, adam_step, lamb_direction};
+constexpr TrainingTable kTraining = {relu,
+                                     relu_backward,
+                                     add,
+                                     scale,
+                                     sgd_step,
+                                     momentum_step,
+                                     adam_step,
+                                     lamb_direction,
+                                     lstm_cell,
+                                     lstm_cell_backward,
+                                     gru_cell,
+                                     gru_cell_backward,
+                                     exps};
 
 }  // namespace
 }  // namespace chorus::kernels

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Trains the reference models with PyTorch, for comparison with bench_trainer; the same orders.
 
-Needs Debian's python3-torch, so /usr/bin/python3. `--threads N`; then lines `MODEL BATCH SECONDS`
-on standard input, each answered with one line of JSON. Forward, backward and a step of SGD,
-float32, on data that lies in memory, after five steps of warm-up.
+Needs Debian's python3-torch, so /usr/bin/python3, and libopenblas0: with the reference BLAS,
+which python3-torch is content with, PyTorch is ten times slower, and a comparison would say
+nothing. `--threads N`; then lines `MODEL BATCH SECONDS` on standard input, each answered with one
+line of JSON. Forward, backward and a step of SGD, float32, on data that lies in memory, after
+five steps of warm-up.
 """
 import json
 import pathlib
@@ -46,6 +48,13 @@ def train(name, batch, seconds):
             return {"samples_per_s": steps * batch / spent, "version": torch.__version__}
 
 
+def require_fast_blas():
+    torch.mm(torch.ones(64, 64), torch.ones(64, 64))
+    loaded = pathlib.Path("/proc/self/maps").read_text()
+    if "openblas" not in loaded and "mkl" not in loaded:
+        sys.exit("peer_pytorch.py: PyTorch runs on the reference BLAS here; install libopenblas0")
+
+
 def main():
     if len(sys.argv) == 3 and sys.argv[1] == "--threads":
         torch.set_num_threads(int(sys.argv[2]))
@@ -53,6 +62,7 @@ def main():
         sys.exit("usage: peer_pytorch.py [--threads N], then orders on standard input")
     else:
         torch.set_num_threads(1)
+    require_fast_blas()
     for line in sys.stdin:
         name, batch, seconds = line.split()
         print(json.dumps(train(name, int(batch), float(seconds))), flush=True)

@@ -1,7 +1,7 @@
 // Activations and dropout.
 #include <array>
-#include <cmath>
 
+#include "chorus/kernels/cells.hpp"
 #include "chorus/kernels/training.hpp"
 #include "client/train/tape/layers.hpp"
 #include "common/base/rng.hpp"
@@ -98,13 +98,10 @@ void add_layer(Graph& graph, const Softmax&, const Place&) {
       float* const out = graph.at(y) + i * width;
       float top = in[0];
       for (std::size_t j = 1; j < width; ++j) top = in[j] > top ? in[j] : top;
+      kernels::exp_f32({in, width}, top, {out, width});
       double sum = 0.0;
-      for (std::size_t j = 0; j < width; ++j) {
-        out[j] = std::exp(in[j] - top);
-        sum += double{out[j]};
-      }
-      const auto scale = static_cast<float>(1.0 / sum);
-      for (std::size_t j = 0; j < width; ++j) out[j] *= scale;
+      for (std::size_t j = 0; j < width; ++j) sum += double{out[j]};
+      kernels::scale_f32(static_cast<float>(1.0 / sum), {out, width});
     }
   });
   graph.current = y;

@@ -1,9 +1,9 @@
 // Multi-head self-attention: softmax(Q·Kᵀ / √d)·V per example and head, between two dense layers.
 #include <cmath>
 
+#include "chorus/kernels/cells.hpp"
 #include "client/train/tape/layers.hpp"
 #include "client/train/tape/linear.hpp"
-#include "client/train/tape/vector_math.hpp"
 
 namespace chorus::train {
 namespace {
@@ -42,11 +42,9 @@ void softmax_rows(const Sizes& s, float* scores) {
     const std::size_t seen = s.seen(i);
     float top = row[0];
     for (std::size_t j = 1; j < seen; ++j) top = row[j] > top ? row[j] : top;
+    kernels::exp_f32({row, seen}, top, {row, seen});
     double sum = 0.0;
-    for (std::size_t j = 0; j < seen; ++j) {
-      row[j] = fast_exp(row[j] - top);
-      sum += double{row[j]};
-    }
+    for (std::size_t j = 0; j < seen; ++j) sum += double{row[j]};
     const auto factor = static_cast<float>(1.0 / sum);
     for (std::size_t j = 0; j < s.steps; ++j) row[j] = j < seen ? row[j] * factor : 0.0F;
   }

@@ -1,11 +1,12 @@
 // LSTM and GRU. The products with the inputs of all steps are one; those with the state, and the
-// gates, go step by step. Compiled with -O3: the loops over gates are vectorised.
+// gates, go step by step.
 #include <algorithm>
 #include <memory>
 
+#include "chorus/kernels/cells.hpp"
+#include "chorus/kernels/training.hpp"
 #include "client/train/tape/layers.hpp"
 #include "client/train/tape/linear.hpp"
-#include "client/train/tape/vector_math.hpp"
 
 namespace chorus::train {
 namespace {
@@ -63,89 +64,6 @@ void add_state(const Sweep& s,
                .beta = 1.0F});
 }
 
-// ---- LSTM: gates i, f, g, o; c ← f·c + i·g; h = o·tanh(c) ----
-
-void lstm_cell(std::size_t units, float* gates, const float* before, float* cell, float* h) {
-  float* const i = gates;
-  float* const f = gates + units;
-  float* const g = gates + 2 * units;
-  float* const o = gates + 3 * units;
-  for (std::size_t u = 0; u < units; ++u) {
-    i[u] = fast_sigmoid(i[u]);
-    f[u] = fast_sigmoid(f[u]);
-    g[u] = fast_tanh(g[u]);
-    o[u] = fast_sigmoid(o[u]);
-    const float old = before == nullptr ? 0.0F : before[u];
-    cell[u] = f[u] * old + i[u] * g[u];
-    h[u] = o[u] * fast_tanh(cell[u]);
-  }
-}
-
-// `gates` become the derivatives of what went into them. dc: in, of the step after; out, of the
-// step before.
-void lstm_cell_backward(std::size_t units,
-                        float* gates,
-                        const float* before,
-                        const float* cell,
-                        const float* dh,
-                        float* dc) {
-  for (std::size_t u = 0; u < units; ++u) {
-    const float i = gates[u];
-    const float f = gates[units + u];
-    const float g = gates[2 * units + u];
-    const float o = gates[3 * units + u];
-    const float curved = fast_tanh(cell[u]);
-    const float old = before == nullptr ? 0.0F : before[u];
-    const float slope = dc[u] + dh[u] * o * (1.0F - curved * curved);
-    gates[u] = slope * g * i * (1.0F - i);
-    gates[units + u] = slope * old * f * (1.0F - f);
-    gates[2 * units + u] = slope * i * (1.0F - g * g);
-    gates[3 * units + u] = dh[u] * curved * o * (1.0F - o);
-    dc[u] = slope * f;
-  }
-}
-
-// ---- GRU: gates r, z, n; n = tanh(x-part + r·state-part); h ← (1 − z)·n + z·h ----
-
-// `state`: h·W_hhᵀ + b_hh of the three gates; its third part is kept for the backward pass.
-void gru_cell(std::size_t units, float* gates, const float* state, const float* before, float* h) {
-  for (std::size_t u = 0; u < units; ++u) {
-    const float r = fast_sigmoid(gates[u] + state[u]);
-    const float z = fast_sigmoid(gates[units + u] + state[units + u]);
-    const float n = fast_tanh(gates[2 * units + u] + r * state[2 * units + u]);
-    gates[u] = r;
-    gates[units + u] = z;
-    gates[2 * units + u] = n;
-    const float old = before == nullptr ? 0.0F : before[u];
-    h[u] = (1.0F - z) * n + z * old;
-  }
-}
-
-// `gates` become the derivatives of the x-parts, `state` those of the state-parts; kept: dh·z.
-void gru_cell_backward(std::size_t units,
-                       float* gates,
-                       float* state,
-                       const float* before,
-                       const float* dh,
-                       float* kept) {
-  for (std::size_t u = 0; u < units; ++u) {
-    const float r = gates[u];
-    const float z = gates[units + u];
-    const float n = gates[2 * units + u];
-    const float old = before == nullptr ? 0.0F : before[u];
-    const float into_n = dh[u] * (1.0F - z) * (1.0F - n * n);
-    const float into_z = dh[u] * (old - n) * z * (1.0F - z);
-    const float into_r = into_n * state[2 * units + u] * r * (1.0F - r);
-    gates[u] = into_r;
-    gates[units + u] = into_z;
-    gates[2 * units + u] = into_n;
-    state[u] = into_r;
-    state[units + u] = into_z;
-    state[2 * units + u] = into_n * r;
-    kept[u] = dh[u] * z;
-  }
-}
-
 struct Level {
   Sweep sweep;
   Weights weights;
@@ -179,7 +97,8 @@ void lstm_forward(const Graph& graph, const Level& l) {
   input_products(graph, l);
   const float* const bias = graph.at(l.weights.state_bias.value);
   for (std::size_t row = 0; row < s.rows(); ++row) {
-    for (std::size_t j = 0; j < width; ++j) gates[row * width + j] += bias[j];
+    const std::span<float> one(gates + row * width, width);
+    kernels::add_f32(one, {bias, width}, one);
   }
   for (std::size_t k = 0; k < s.steps; ++k) {
     const std::size_t t = s.step(k);
@@ -187,11 +106,11 @@ void lstm_forward(const Graph& graph, const Level& l) {
     for (std::size_t n = 0; n < s.batch; ++n) {
       const std::size_t row = n * s.steps + t;
       const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
-      lstm_cell(s.units,
-                gates + row * width,
-                k == 0 ? nullptr : cells + last * s.units,
-                cells + row * s.units,
-                y + row * s.stride + s.offset);
+      kernels::lstm_cell_f32({.units = s.units,
+                              .gates = gates + row * width,
+                              .before = k == 0 ? nullptr : cells + last * s.units,
+                              .cell = cells + row * s.units,
+                              .h = y + row * s.stride + s.offset});
     }
   }
 }
@@ -211,11 +130,11 @@ void gru_forward(const Graph& graph, const Level& l) {
     for (std::size_t n = 0; n < s.batch; ++n) {
       const std::size_t row = n * s.steps + t;
       const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
-      gru_cell(s.units,
-               gates + row * width,
-               states + row * width,
-               k == 0 ? nullptr : y + last * s.stride + s.offset,
-               y + row * s.stride + s.offset);
+      kernels::gru_cell_f32({.units = s.units,
+                             .gates = gates + row * width,
+                             .state = states + row * width,
+                             .before = k == 0 ? nullptr : y + last * s.stride + s.offset,
+                             .h = y + row * s.stride + s.offset});
     }
   }
 }
@@ -264,12 +183,12 @@ void lstm_backward(
     for (std::size_t n = 0; n < s.batch; ++n) {
       const std::size_t row = n * s.steps + s.step(k);
       const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
-      lstm_cell_backward(s.units,
-                         gates + row * width,
-                         k == 0 ? nullptr : cells + last * s.units,
-                         cells + row * s.units,
-                         dh + n * s.units,
-                         dc + n * s.units);
+      kernels::lstm_cell_backward_f32({.units = s.units,
+                                       .gates = gates + row * width,
+                                       .before = k == 0 ? nullptr : cells + last * s.units,
+                                       .cell = cells + row * s.units,
+                                       .dh = dh + n * s.units,
+                                       .dc = dc + n * s.units});
     }
     if (k > 0) to_state(s, k, 4, gates, graph.at(l.weights.state.value), carried, 0.0F);
   }
@@ -288,12 +207,12 @@ void gru_backward(const Graph& graph, const Level& l, const float* dy, const Flo
     for (std::size_t n = 0; n < s.batch; ++n) {
       const std::size_t row = n * s.steps + s.step(k);
       const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
-      gru_cell_backward(s.units,
-                        gates + row * width,
-                        states + row * width,
-                        k == 0 ? nullptr : y + last * s.stride + s.offset,
-                        dh + n * s.units,
-                        carried + n * s.units);
+      kernels::gru_cell_backward_f32({.units = s.units,
+                                      .gates = gates + row * width,
+                                      .state = states + row * width,
+                                      .before = k == 0 ? nullptr : y + last * s.stride + s.offset,
+                                      .dh = dh + n * s.units,
+                                      .kept = carried + n * s.units});
     }
     if (k > 0) to_state(s, k, 3, states, graph.at(l.weights.state.value), carried, 1.0F);
   }

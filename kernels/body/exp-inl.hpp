@@ -1,11 +1,11 @@
-// Exponentials that a compiler can put into vectors, unlike the C library's. Internal to this
-// folder.
+// Exponentials that a compiler can put into vectors, unlike the C library's. Include it from body/
+// only.
 #pragma once
 
-#include <bit>
-#include <cstdint>
+#include <stdint.h>
 
-namespace chorus::train {
+namespace chorus::kernels {
+namespace {
 
 /// exp(x) to about two units in the last place, for x within [-87, 88]; clamped to that range.
 /// @source  Cephes expf (Moshier): 2^n times a polynomial of degree 5 on ±ln 2 / 2
@@ -23,11 +23,11 @@ inline float fast_exp(float x) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   const float y = p * r * r + r + 1.0F;
-  const auto exponent = std::bit_cast<std::uint32_t>(shifted) << 23U;  // n · 2^23, modulo 2^32
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(y) + exponent);
+  const uint32_t exponent = __builtin_bit_cast(uint32_t, shifted) << 23U;  // n·2^23, modulo 2^32
+  return __builtin_bit_cast(float, __builtin_bit_cast(uint32_t, y) + exponent);
 }
 
-inline float fast_sigmoid(float x) {
+inline float sigmoid(float x) {
   return 1.0F / (1.0F + fast_exp(-x));
 }
 
@@ -35,4 +35,5 @@ inline float fast_tanh(float x) {
   return 1.0F - 2.0F / (1.0F + fast_exp(2.0F * x));
 }
 
-}  // namespace chorus::train
+}  // namespace
+}  // namespace chorus::kernels
