@@ -81,7 +81,7 @@ Result<void> Driver::load_unfinished() {
   std::string damage;
   CHORUS_TRY(unfinished_, parts_.state->unfinished_upload(&damage));
   if (!damage.empty()) spdlog::warn("an unfinished upload is dropped: {}", damage);
-  if (!unfinished_) return {};
+  if (!unfinished_) return KeptState::discard(parts_.state->kept_path());
   CHORUS_TRY(auto buffer, UpdateBuffer::create(unfinished_->bytes / sizeof(float)));
   CHORUS_OK(parts_.state->read_upload(std::as_writable_bytes(buffer.span())));
   update_ = std::make_shared<UpdateBuffer>(std::move(buffer));
@@ -256,6 +256,8 @@ void Driver::perform(const StartTask&) {
     input.cancel = &*cancel_;
     input.durable = parts_.options->durable_upload ? parts_.state : nullptr;
     input.scratch = std::exchange(scratch_, nullptr);
+    KeptState state({parts_.state->kept_path(), input.work->task, input.layout});
+    input.state = &state;
     auto finished = run_task(*parts_.trainer, input);
     model_.release();
     if (!finished) return TaskFailed{std::move(finished).error()};
@@ -277,7 +279,12 @@ void Driver::perform(const StopBody&) {
   if (connection_ != nullptr) connection_->stop_body();
 }
 
-void Driver::perform(const DropUpload&) {
+void Driver::perform(const DropUpload& action) {
+  // Before the upload is forgotten: a power cut between the two repeats the offer, and its answer.
+  const auto kept = parts_.state->kept_path();
+  const auto settled =
+      action.accepted ? KeptState::accept(kept, *action.accepted) : KeptState::discard(kept);
+  if (!settled) spdlog::warn("local state of the last task: {}", settled.error().to_string());
   const bool keep =
       update_ != nullptr && update_.use_count() == 1 &&
       (!parts_.options->cache_versions || update_->size() * sizeof(float) <= kKeepBytesMax);

@@ -66,6 +66,7 @@ struct StopBody {
 };
 /// The finished update is settled, or not wanted: forget it, also on disk.
 struct DropUpload {
+  std::optional<TaskRef> accepted{};  ///< the server counted it: the task's local state counts too
   bool operator==(const DropUpload&) const = default;
 };
 /// Make a request for a fresh certificate. Answer with RenewalRequestMade, or not if it fails.

@@ -349,7 +349,8 @@ void SessionMachine::on(const BodyProgress& event) {
 
 void SessionMachine::receive(const wire::Accepted& accepted) {
   if (!has_upload() || offer_->task != accepted.task) return;
-  settle(offer_->task.kind == TaskKind::train ? summary_.accepted : summary_.evaluated);
+  settle(offer_->task.kind == TaskKind::train ? summary_.accepted : summary_.evaluated,
+         accepted.task);
   proceed();
 }
 
@@ -385,14 +386,14 @@ void SessionMachine::postpone_offer(Duration at_least, const std::string& why) {
 }
 
 // The update's fate is known.
-void SessionMachine::settle(std::uint64_t& counter) {
+void SessionMachine::settle(std::uint64_t& counter, std::optional<TaskRef> accepted) {
   if (task_ == Task::uploading) act(StopBody{});
   ++counter;
   task_ = Task::none;
   offer_.reset();
   offered_ = false;
   offer_at_.reset();
-  act(DropUpload{});
+  act(DropUpload{std::move(accepted)});
 }
 
 // ---- helpers ----

@@ -115,7 +115,7 @@ class SessionMachine {
   void fetch(std::uint64_t offset);
   void start_work();
   void make_offer();
-  void settle(std::uint64_t& counter);
+  void settle(std::uint64_t& counter, std::optional<TaskRef> accepted = {});
   void postpone_offer(Duration at_least, const std::string& why);
   void refused(const Failure& why, Duration retry_after);
   void decline(const TaskRef& task, const Failure& why);

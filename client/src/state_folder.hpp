@@ -8,6 +8,7 @@
 // - upload.offer: the frame of its offer; written after the body is on disk: with it the upload
 //   counts, without it the body is rubbish
 // - versions/: see version_cache.hpp
+// - kept/: see kept_state.hpp
 #pragma once
 
 #include <cstddef>
@@ -41,6 +42,7 @@ class StateFolder {
 
   const std::filesystem::path& path() const noexcept { return path_; }
   std::filesystem::path versions_path() const { return path_ / "versions"; }
+  std::filesystem::path kept_path() const { return path_ / "kept"; }
 
   // ---- identity ----
 

@@ -7,8 +7,10 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "chorus/kernels/kernels.hpp"
 #include "common/base/limits.hpp"
@@ -31,6 +33,21 @@ Result<void> check_report(const TaskReport& report) {
     return fail(errc::invalid_argument,
                 "the trainer reports " + std::to_string(report.metrics.size()) +
                     " metrics; at most " + std::to_string(limits::kMetricsMax) + " are allowed");
+  }
+  if (report.parts.size() > limits::kReportPartsMax) {
+    return fail(errc::invalid_argument,
+                "the trainer reports " + std::to_string(report.parts.size()) + " parts; at most " +
+                    std::to_string(limits::kReportPartsMax) + " are allowed");
+  }
+  const bool empty = std::any_of(report.parts.begin(),
+                                 report.parts.end(),
+                                 [](const ReportPart& part) { return part.numbers.empty(); });
+  if (empty || (!report.delta && report.parts.empty())) {
+    return fail(errc::invalid_argument, "the trainer reports a part without numbers, or no part");
+  }
+  if (!std::isfinite(report.epochs) || report.epochs < 0.0) {
+    return fail(errc::invalid_argument,
+                "the trainer reports " + std::to_string(report.epochs) + " epochs");
   }
   for (const Metric& metric : report.metrics) {
     if (!wire::valid_name(metric.name)) {
@@ -55,7 +72,9 @@ Result<TaskReport> call(Trainer& trainer, const TaskInput& input, std::span<floa
                            *plan,
                            &work.spec,
                            input.layout,
-                           input.cancel};
+                           input.cancel,
+                           {},
+                           input.state};
       return trainer.train(task, y);
     }
     const EvaluateTask task{work.task.job.value,
@@ -72,24 +91,68 @@ Result<TaskReport> call(Trainer& trainer, const TaskInput& input, std::span<floa
   }
 }
 
-// y becomes y - x, tile by tile: subtracted, checked, hashed and written while it is in the cache.
-Result<BodyDigest> form_update(std::span<float> y,
-                               std::span<const float> x,
-                               std::optional<StateFolder::UploadWriter>& writer) {
-  BodyHasher hasher;
-  for (std::size_t at = 0; at < y.size(); at += kTileFloats) {
-    const auto tile = y.subspan(at, std::min(kTileFloats, y.size() - at));
-    kernels::subtract_f32(tile, x.subspan(at, tile.size()), tile);
+// Body and hash of a report, written as it is formed.
+class BodyMaker {
+ public:
+  explicit BodyMaker(std::optional<StateFolder::UploadWriter>& writer) : writer_(writer) {}
+
+  // y becomes y - x, tile by tile: subtracted, checked, hashed and written while in the cache.
+  Result<void> add_difference(std::span<float> y, std::span<const float> x) {
+    for (std::size_t at = 0; at < y.size(); at += kTileFloats) {
+      const auto tile = y.subspan(at, std::min(kTileFloats, y.size() - at));
+      kernels::subtract_f32(tile, x.subspan(at, tile.size()), tile);
+      CHORUS_OK(add_tile(tile, "the update", at));
+    }
+    return {};
+  }
+
+  Result<void> add(std::span<const float> numbers, std::string_view what) {
+    for (std::size_t at = 0; at < numbers.size(); at += kTileFloats) {
+      const auto tile = numbers.subspan(at, std::min(kTileFloats, numbers.size() - at));
+      CHORUS_OK(add_tile(tile, what, at));
+    }
+    return {};
+  }
+
+  BodyDigest digest() const { return hasher_.digest(); }
+
+ private:
+  Result<void> add_tile(std::span<const float> tile, std::string_view what, std::size_t at) {
     if (!kernels::stats_f32(tile).finite) {
       return fail(errc::not_finite,
-                  "the update holds a NaN or an infinity within elements " + std::to_string(at) +
-                      " to " + std::to_string(at + tile.size() - 1) + "; training diverged");
+                  std::string(what) + " holds a NaN or an infinity within elements " +
+                      std::to_string(at) + " to " + std::to_string(at + tile.size() - 1) +
+                      "; training diverged");
     }
     const auto bytes = std::as_bytes(tile);
-    hasher.update(bytes);
-    if (writer) CHORUS_OK(writer->append(bytes));
+    hasher_.update(bytes);
+    if (!writer_) return {};
+    return writer_->append(bytes);
   }
-  return hasher.digest();
+
+  std::optional<StateFolder::UploadWriter>& writer_;
+  BodyHasher hasher_;
+};
+
+// The parts as they will lie behind each other in the body. Of a plain report there is one: y - x.
+std::vector<wire::ReportPart> parts_of(const TaskReport& report, std::size_t parameters) {
+  std::vector<wire::ReportPart> parts;
+  if (report.delta) parts.push_back({ReportKind::delta, parameters});
+  for (const ReportPart& part : report.parts) parts.push_back({part.kind, part.numbers.size()});
+  return parts;
+}
+
+// A body of several parts, in a buffer of its own: y is where the first one is.
+Result<std::shared_ptr<UpdateBuffer>> gather(const TaskReport& report, std::span<const float> y) {
+  std::size_t count = report.delta ? y.size() : 0;
+  for (const ReportPart& part : report.parts) count += part.numbers.size();
+  CHORUS_TRY(auto made, UpdateBuffer::create(count));
+  auto* next = made.begin();
+  if (report.delta) next = std::copy(y.begin(), y.end(), next);
+  for (const ReportPart& part : report.parts) {
+    next = std::copy(part.numbers.begin(), part.numbers.end(), next);
+  }
+  return std::make_shared<UpdateBuffer>(std::move(made));
 }
 
 Result<std::shared_ptr<UpdateBuffer>> copy_of(const TaskInput& input) {
@@ -111,6 +174,9 @@ wire::Offer offer_of(const wire::Work& work, const TaskReport& report, double se
   offer.steps = report.steps;
   offer.seconds = seconds;
   offer.metrics = report.metrics;
+  offer.epochs = report.epochs;
+  offer.ending = report.ending;
+  offer.state_epoch = report.state_epoch;
   return offer;
 }
 
@@ -137,8 +203,17 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   if (input.durable != nullptr) {
     CHORUS_TRY(writer, input.durable->write_upload());
   }
-  CHORUS_TRY(finished.offer.digest, form_update(y, input.parameters, writer));
-  finished.offer.bytes = y.size_bytes();
+  BodyMaker body(writer);
+  if (report.delta) CHORUS_OK(body.add_difference(y, input.parameters));
+  for (const ReportPart& part : report.parts) CHORUS_OK(body.add(part.numbers, "the report"));
+  if (!report.parts.empty()) {
+    finished.offer.parts = parts_of(report, y.size());
+    CHORUS_TRY(finished.update, gather(report, y));
+  }
+  finished.offer.digest = body.digest();
+  finished.offer.bytes = finished.update->size() * sizeof(float);
+  // An upload that counts has its state beside it.
+  if (input.state != nullptr) CHORUS_OK(input.state->stage());
   if (writer) CHORUS_OK(writer->commit(finished.offer));
   return finished;
 }

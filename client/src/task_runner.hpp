@@ -6,6 +6,7 @@
 
 #include "chorus/client/trainer.hpp"
 #include "chorus/result.hpp"
+#include "client/src/kept_state.hpp"
 #include "client/src/state_folder.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 #include "common/wire/messages.hpp"
@@ -26,12 +27,14 @@ struct TaskInput {
   std::span<const float> parameters;  ///< the received model x
   const CancelToken* cancel = nullptr;
   const StateFolder* durable = nullptr;   ///< where the update is stored; null: nowhere
+  KeptState* state = nullptr;             ///< what the job keeps on the device; null: nothing
   std::shared_ptr<UpdateBuffer> scratch;  ///< of a former task, to be used again; may be null
 };
 
-/// Calls the trainer, forms the update y - x, checks it and the report, and makes it durable.
-/// @errors of the trainer; cancelled; not_finite (the update has a NaN or an infinity);
-///         weight_out_of_range (no examples); invalid_argument (metrics); busy (memory);
+/// Calls the trainer, forms the body (y - x, then the other parts of the report), checks it and the
+/// report, and makes it durable, after the local state that belongs to it.
+/// @errors of the trainer; cancelled; not_finite (the body has a NaN or an infinity);
+///         weight_out_of_range (no examples); invalid_argument (metrics, parts); busy (memory);
 ///         io_failed, disk_full; internal (an exception)
 Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input);
 

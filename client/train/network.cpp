@@ -35,6 +35,7 @@ Result<std::unique_ptr<Network>> Network::create(const ModelSpec& model, unsigne
   CHORUS_TRY(TensorLayout layout, layout_of(model));
   const std::uint64_t count = layout.parameters;
   std::unique_ptr<Network> network(new Network(model, std::move(layout), std::max(threads, 1U)));
+  network->trained_.assign(network->layout_.tensors.size(), true);
   network->inputs_ = product(model.input_shape);
   network->outputs_ = shapes.back()[0];
   network->has_batch_norm_ =
@@ -141,16 +142,54 @@ Result<BatchResult> Network::gradient_of(const client::Dataset& data,
   return result;
 }
 
-Result<BatchResult> Network::loss_of(const client::Dataset& data, const Batch& batch) {
+void Network::set_trained(const std::vector<bool>& trained) {
+  CHORUS_ASSERT(trained.size() == layout_.tensors.size());
+  if (trained == trained_) return;
+  trained_ = trained;
+  tapes_.clear();
+}
+
+Result<Tape*> Network::forward(const client::Dataset& data,
+                               const Batch& batch,
+                               std::size_t observed) {
   const ThreadLimit limit(threads_);
-  CHORUS_TRY(Tape* const tape, tape_for(batch, Tape::Mode::evaluate));
+  CHORUS_TRY(Tape* const tape, tape_for(batch, Tape::Mode::evaluate, observed));
   load(*tape, data, batch.rows);
-  BatchResult result;
-  CHORUS_OK(guarded([&] {
-    tape->forward();
-    result = measure(*tape, batch.rows.size(), {});
-  }));
-  return result;
+  CHORUS_OK(guarded([&] { tape->forward(); }));
+  return tape;
+}
+
+Result<BatchResult> Network::loss_of(const client::Dataset& data, const Batch& batch) {
+  CHORUS_TRY(Tape* const tape, forward(data, batch, Tape::kNone));
+  return measure(*tape, batch.rows.size(), {});
+}
+
+Result<void> Network::losses_of(const client::Dataset& data,
+                                const Batch& batch,
+                                std::span<double> losses) {
+  CHORUS_TRY(Tape* const tape, forward(data, batch, Tape::kNone));
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const std::span<const float> values(targets_);
+    const Targets targets{std::span<const std::uint32_t>(labels_).subspan(i, 1),
+                          values.empty() ? values : values.subspan(i * outputs_, outputs_)};
+    losses[i] = train::loss_of(model_.loss,
+                               model_.loss_options,
+                               tape->output().subspan(i * outputs_, outputs_),
+                               outputs_,
+                               targets,
+                               {})
+                    .loss;
+  }
+  return {};
+}
+
+Result<std::span<const float>> Network::outputs_of(const client::Dataset& data,
+                                                   const Batch& batch,
+                                                   std::size_t layer) {
+  CHORUS_TRY(Tape* const tape, forward(data, batch, layer));
+  const std::span<const float> all = tape->observed();
+  const std::size_t made_for = std::max(batch.rows.size(), batch.capacity);
+  return all.first(all.size() / made_for * batch.rows.size());
 }
 
 BatchResult Network::measure(Tape& tape, std::size_t examples, std::span<float> gradient) const {
@@ -162,12 +201,12 @@ BatchResult Network::measure(Tape& tape, std::size_t examples, std::span<float> 
                         gradient);
 }
 
-Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode) {
+Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode, std::size_t observed) {
   CHORUS_ASSERT(!batch.rows.empty());
   // In evaluation batch norm has fixed statistics: rows do not disturb each other.
   const bool exact = has_batch_norm_ && mode == Tape::Mode::train;
   const std::size_t rows = batch.rows.size();
-  const Shape shape{exact ? rows : std::max(rows, batch.capacity), mode};
+  const Shape shape{exact ? rows : std::max(rows, batch.capacity), mode, observed};
   if (const auto found = tapes_.find(shape); found != tapes_.end()) return found->second.get();
   if (tapes_.size() >= kTapesMax) tapes_.clear();
   std::unique_ptr<Tape> tape;
@@ -178,7 +217,9 @@ Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode) {
                                                 parameters_.data(),
                                                 training ? gradient_.data() : nullptr,
                                                 shape.batch,
-                                                mode});
+                                                mode,
+                                                &trained_,
+                                                observed});
   }));
   return tapes_.emplace(shape, std::move(tape)).first->second.get();
 }

@@ -49,6 +49,10 @@ class Network {
   /// @errors unsupported_feature
   Result<void> accepts(const client::Dataset& data) const;
 
+  /// Tensors (by place in the layout) whose gradients gradient_of() must give; all at first. The
+  /// gradients of others are not specified.
+  void set_trained(const std::vector<bool>& trained);
+
   /// Dropout's masks are a function of these.
   void set_randomness(std::uint64_t key, std::uint64_t step) noexcept {
     key_ = key;
@@ -68,6 +72,16 @@ class Network {
   /// Forward only, as in evaluation.
   Result<BatchResult> loss_of(const client::Dataset& data, const Batch& batch);
 
+  /// As loss_of(), example by example. @pre losses.size() == batch.rows.size()
+  Result<void> losses_of(const client::Dataset& data, const Batch& batch, std::span<double> losses);
+  /// What the layer with this number gives for each example, as in evaluation.
+  /// @returns f32[rows × outputs of the layer], until the next call
+  Result<std::span<const float>> outputs_of(const client::Dataset& data,
+                                            const Batch& batch,
+                                            std::size_t layer);
+  /// Labels of the last batch.
+  std::span<const std::uint32_t> labels() const noexcept { return labels_; }
+
   /// The largest arena of the tapes made so far.
   std::size_t arena_bytes() const noexcept;
 
@@ -75,12 +89,14 @@ class Network {
   struct Shape {
     std::size_t batch;
     Tape::Mode mode;
+    std::size_t observed = Tape::kNone;
     auto operator<=>(const Shape&) const = default;
   };
 
   Network(ModelSpec model, TensorLayout layout, unsigned threads);
 
-  Result<Tape*> tape_for(const Batch& batch, Tape::Mode mode);
+  Result<Tape*> tape_for(const Batch& batch, Tape::Mode mode, std::size_t observed = Tape::kNone);
+  Result<Tape*> forward(const client::Dataset& data, const Batch& batch, std::size_t observed);
   void load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows);
   BatchResult measure(Tape& tape, std::size_t examples, std::span<float> gradient) const;
   Result<void> accepts_labels(const client::Dataset& data) const;
@@ -97,6 +113,7 @@ class Network {
   tensor::AlignedBuffer<float> gradient_;
   std::vector<std::uint32_t> labels_;  // of the batch
   std::vector<float> targets_;         // of the batch
+  std::vector<bool> trained_;          // by tensor
   std::map<Shape, std::unique_ptr<Tape>> tapes_;
   Tape* last_ = nullptr;
   std::uint64_t key_ = 0;

@@ -1,4 +1,3 @@
-// Compiled with -O3 in every build: the loop here is memory-bound only when vectorised.
 #include "client/train/optimiser.hpp"
 
 #include <cmath>
@@ -35,41 +34,23 @@ void lamb_step(const AdamRule& rule,
 
 }  // namespace
 
-double rate_at(const TrainPlan& plan, std::uint64_t step) noexcept {
-  const Schedule& schedule = plan.schedule;
-  const double rate = plan.optimiser.learning_rate;
-  const auto warmup = static_cast<double>(schedule.warmup_steps);
-  const auto now = static_cast<double>(step);
-  if (now < warmup) return rate * (now + 1.0) / warmup;
-  const double after = now - warmup;
-  switch (schedule.kind) {
-    case Schedule::Kind::constant:
-      return rate;
-    case Schedule::Kind::step:
-      return rate * std::pow(schedule.factor,
-                             std::floor(after / static_cast<double>(schedule.every_steps)));
-    case Schedule::Kind::cosine: {
-      constexpr double kPi = 3.14159265358979323846;
-      const double span = static_cast<double>(schedule.total_steps) - warmup;
-      const double part = span > 0.0 ? std::min(1.0, after / span) : 1.0;
-      return rate *
-             (schedule.factor + (1.0 - schedule.factor) * 0.5 * (1.0 + std::cos(kPi * part)));
-    }
-  }
-  return rate;
-}
-
 Result<OptimiserState> OptimiserState::create(const Optimiser& options,
-                                              const TensorLayout& layout) {
+                                              const TensorLayout& layout,
+                                              const std::vector<bool>& trained) {
+  CHORUS_ASSERT(trained.empty() || trained.size() == layout.tensors.size());
   OptimiserState state(options, layout);
+  std::size_t elements = 0;
+  for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
+    if (layout.tensors[i].buffer || (!trained.empty() && !trained[i])) continue;
+    state.trained_.push_back({i, elements});
+    elements += layout.tensors[i].count;
+  }
   const bool moments = options.kind != Optimiser::Kind::sgd;
   if (moments || options.momentum != 0.0) {
-    CHORUS_TRY(state.first_,
-               tensor::AlignedBuffer<float>::create(layout.parameters, tensor::Fill::zero));
+    CHORUS_TRY(state.first_, tensor::AlignedBuffer<float>::create(elements, tensor::Fill::zero));
   }
   if (moments) {
-    CHORUS_TRY(state.second_,
-               tensor::AlignedBuffer<float>::create(layout.parameters, tensor::Fill::zero));
+    CHORUS_TRY(state.second_, tensor::AlignedBuffer<float>::create(elements, tensor::Fill::zero));
   }
   return state;
 }
@@ -96,14 +77,16 @@ void OptimiserState::apply(const Step& step,
   if (options_.kind == Optimiser::Kind::adamw) {
     adam.shrink = static_cast<float>(1.0 - step.rate * options_.weight_decay);
   }
-  for (std::size_t i = 0; i < layout_->tensors.size(); ++i) {
-    const TensorSpec& tensor = layout_->tensors[i];
-    if (tensor.buffer || (done != nullptr && done(context, i))) continue;
-    const auto part = [&tensor](std::span<float> whole) {
-      return whole.empty() ? whole : whole.subspan(tensor.offset, tensor.count);
+  for (const auto& [place, state] : trained_) {
+    const TensorSpec& tensor = layout_->tensors[place];
+    if (done != nullptr && done(context, place)) continue;
+    const auto memory = [&tensor, first = state](std::span<float> whole) {
+      return whole.empty() ? whole : whole.subspan(first, tensor.count);
     };
-    const StepVectors vectors{
-        part(step.weights), part(step.gradient), part(first_.span()), part(second_.span())};
+    const StepVectors vectors{step.weights.subspan(tensor.offset, tensor.count),
+                              step.gradient.subspan(tensor.offset, tensor.count),
+                              memory(first_.span()),
+                              memory(second_.span())};
     switch (options_.kind) {
       case Optimiser::Kind::sgd:
         if (first_.empty()) {
@@ -117,40 +100,10 @@ void OptimiserState::apply(const Step& step,
         kernels::adam_step_f32(adam, vectors);
         break;
       case Optimiser::Kind::lamb:
-        lamb_step(adam, step.rate, decay, vectors, part(step.gradient));
+        lamb_step(
+            adam, step.rate, decay, vectors, step.gradient.subspan(tensor.offset, tensor.count));
         break;
     }
-  }
-}
-
-void add_proximal(const TensorLayout& layout,
-                  double mu,
-                  std::span<const float> weights,
-                  std::span<const float> centre,
-                  std::span<float> gradient) {
-  const auto pull = static_cast<float>(mu);
-  for (const TensorSpec& tensor : layout.tensors) {
-    if (tensor.buffer) continue;
-    const float* __restrict const w = weights.data() + tensor.offset;
-    const float* __restrict const x = centre.data() + tensor.offset;
-    float* __restrict const g = gradient.data() + tensor.offset;
-    for (std::size_t i = 0; i < tensor.count; ++i) g[i] += pull * (w[i] - x[i]);
-  }
-}
-
-void clip_norm(const TensorLayout& layout, double norm_max, std::span<float> gradient) {
-  double squares = 0.0;
-  for (const TensorSpec& tensor : layout.tensors) {
-    if (tensor.buffer) continue;
-    const auto stats = kernels::stats_f32(gradient.subspan(tensor.offset, tensor.count));
-    if (!stats.finite) return;  // no factor helps: whoever looks at the parameters finds it
-    squares += stats.sum_squares;
-  }
-  const double scale = norm_max / (std::sqrt(squares) + 1e-6);
-  if (!(scale < 1.0)) return;
-  for (const TensorSpec& tensor : layout.tensors) {
-    if (tensor.buffer) continue;
-    kernels::scale_f32(static_cast<float>(scale), gradient.subspan(tensor.offset, tensor.count));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "chorus/model.hpp"
 #include "chorus/plan.hpp"
@@ -11,19 +12,21 @@
 
 namespace chorus::train {
 
-/// The learning rate of step `step` (from 0) under a schedule; formulas in chorus/plan.hpp.
-double rate_at(const TrainPlan& plan, std::uint64_t step) noexcept;
-
-/// An optimiser with its memory (momentum, moments). Buffers of the layout are never touched.
+/// An optimiser with its memory (momentum, moments), which only tensors that are trained have.
+/// Buffers of the layout are never touched.
 /// @determinism  bitwise equal everywhere
 /// @source       torch.optim: SGD (dampening 0), Adam, AdamW; LAMB: You et al. 2020,
 ///               arXiv:1904.00962, algorithm 2 with bias correction and φ(x) = x
 class OptimiserState {
  public:
+  /// @param trained  by tensor; empty: all
   /// @errors busy: no memory
-  static Result<OptimiserState> create(const Optimiser& options, const TensorLayout& layout);
+  static Result<OptimiserState> create(const Optimiser& options,
+                                       const TensorLayout& layout,
+                                       const std::vector<bool>& trained = {});
 
-  /// Steps every tensor but those for which `done` says that it is stepped already (null: none).
+  /// Steps every trained tensor but those for which `done` says that it is stepped already (null:
+  /// none).
   struct Step {
     double rate = 0.0;
     std::span<float> weights;   ///< f32[layout.parameters]  in/out
@@ -33,26 +36,24 @@ class OptimiserState {
              bool (*done)(const void* context, std::size_t tensor) = nullptr,
              const void* context = nullptr);
 
+  /// Of one vector of its memory.
+  std::size_t elements() const noexcept { return first_.size(); }
+
  private:
+  struct Trained {
+    std::size_t place = 0;  // in the layout
+    std::size_t state = 0;  // first element in first_ and second_
+  };
+
   OptimiserState(const Optimiser& options, const TensorLayout& layout)
       : options_(options), layout_(&layout) {}
 
   Optimiser options_;
   const TensorLayout* layout_;
+  std::vector<Trained> trained_;
   tensor::AlignedBuffer<float> first_;   // momentum, or the first moment
   tensor::AlignedBuffer<float> second_;  // the second moment
   std::uint64_t steps_ = 0;
 };
-
-/// gradient += mu · (weights − centre), without buffers: the derivative of mu/2·‖w − centre‖².
-void add_proximal(const TensorLayout& layout,
-                  double mu,
-                  std::span<const float> weights,
-                  std::span<const float> centre,
-                  std::span<float> gradient);
-
-/// Scales the gradient to at most this Euclidean norm, buffers left out.
-/// @source torch.nn.utils.clip_grad_norm_
-void clip_norm(const TensorLayout& layout, double norm_max, std::span<float> gradient);
 
 }  // namespace chorus::train

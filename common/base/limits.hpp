@@ -35,6 +35,13 @@ inline constexpr std::size_t kModelJsonBytesMax = 256U << 10U;        ///< archi
 inline constexpr std::size_t kClassWeightsMax = 4096;                 ///< of a loss
 inline constexpr std::size_t kLayerAttributesMax = 16;  ///< options of one layer in a message
 
+// Plans.
+inline constexpr std::size_t kPatternsMax = 64;        ///< of tensor names, in one field of a plan
+inline constexpr std::uint32_t kDirectionsMax = 1024;  ///< zeroth-order directions of one step
+inline constexpr std::uint32_t kCandidatesMax = 64;    ///< models a device chooses from
+inline constexpr std::size_t kReportPartsMax = 16;     ///< vectors of one report
+inline constexpr std::size_t kStateVectorsMax = 16;    ///< that a trainer keeps for one job
+
 // Rounds.
 inline constexpr std::uint32_t kCohortMax = 100'000;
 inline constexpr std::uint64_t kExamplesMax = 1ULL << 32U;  ///< ceiling of a job's examples_max

@@ -1,8 +1,11 @@
 #include "common/config/train_table.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <string>
 #include <string_view>
 
+#include "common/base/limits.hpp"
 #include "common/tensor/plan_rules.hpp"
 
 namespace chorus::config {
@@ -69,12 +72,63 @@ void read_schedule(const TomlTable& table, Schedule& into) {
   table.number("schedule_factor", into.factor, {.min = 0, .max = 1});
 }
 
+void read_early_stop(const TomlTable& table, EarlyStop& into) {
+  table.number("early_stop_loss", into.loss, {.min = 0, .max = 1e9});
+  table.whole("early_stop_patience", into.patience, {0, 1'000'000});
+  table.number("early_stop_improvement", into.improvement, {.min = 0, .max = 1e9});
+  table.number("early_stop_gradient_norm", into.gradient_norm, {.min = 0, .max = 1e9});
+}
+
+void read_order(const TomlTable& table, TrainPlan& into) {
+  using Pace = Curriculum::Pace;
+  const NumberRule part{.min = 0, .max = 1, .min_excluded = true};
+  table.choice("order",
+               into.order,
+               {{"natural", Order::natural},
+                {"shuffled", Order::shuffled},
+                {"curriculum", Order::curriculum}});
+  table.choice("curriculum_pace",
+               into.curriculum.pace,
+               {{"linear", Pace::linear},
+                {"quadratic", Pace::quadratic},
+                {"root", Pace::root},
+                {"step", Pace::step},
+                {"exponential", Pace::exponential},
+                {"logarithmic", Pace::logarithmic}});
+  table.number("curriculum_start", into.curriculum.start, part);
+  table.number("curriculum_full", into.curriculum.full, part);
+  table.boolean("curriculum_hardest_first", into.curriculum.hardest_first);
+  table.boolean("curriculum_given_scores", into.curriculum.given_scores);
+}
+
+void read_meta(const TomlTable& table, Meta& into) {
+  using Kind = Meta::Kind;
+  table.choice("meta",
+               into.kind,
+               {{"none", Kind::none},
+                {"reptile", Kind::reptile},
+                {"first_order_maml", Kind::first_order_maml}});
+  table.number("meta_rate", into.rate, {.min = 0, .max = 1000, .min_excluded = true});
+  table.whole("meta_inner_steps", into.inner_steps, {0, 1'000'000'000});
+}
+
+bool is_pattern(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
+void read_parts(const TomlTable& table, TrainPlan& into) {
+  const TextRule rule{limits::kTensorNameBytesMax, is_pattern, "names of tensors, with * and ?"};
+  table.texts("trainable", into.trainable.only, rule);
+  table.texts("frozen", into.trainable.frozen, rule);
+  table.texts("local", into.local, rule);
+}
+
 // The key that stands for a field of the plan in a job file.
-std::string_view key_of(std::string_view field) {
-  if (field == "schedule.factor") return "schedule_factor";
-  if (field == "schedule.every_steps") return "schedule_every_steps";
-  if (field == "schedule.total_steps") return "schedule_total_steps";
-  return field;
+std::string key_of(std::string_view field) {
+  std::string key(field);
+  std::replace(key.begin(), key.end(), '.', '_');
+  return key;
 }
 
 }  // namespace
@@ -83,13 +137,18 @@ void read_train(const TomlTable& table, TrainPlan& into) {
   read_budget(table, into.budget);
   table.whole("batch_size", into.batch_size, {1, 65'536});
   read_optimiser(table, into.optimiser);
-  table.choice("order", into.order, {{"natural", Order::natural}, {"shuffled", Order::shuffled}});
+  read_order(table, into);
   read_schedule(table, into.schedule);
   table.number("clip_norm", into.clip_norm, {.min = 0, .max = 1e9});
   table.number("proximal", into.proximal, {.min = 0, .max = 1e9});
   table.whole("accumulate", into.accumulate, {1, 65'536});
+  read_early_stop(table, into.early_stop);
+  read_meta(table, into.meta);
+  read_parts(table, into);
   if (const auto wrong = tensor::problem_of(into)) {
     table.problem(key_of(wrong->field), fmt::format("expected {}", wrong->expected));
+  } else if (const auto conflict = tensor::conflict_of(into)) {
+    table.problem(conflict->other, tensor::describe(*conflict));
   }
 }
 

@@ -1,6 +1,10 @@
 #include "common/tensor/plan_rules.hpp"
 
 #include <cmath>
+#include <string>
+#include <vector>
+
+#include "common/base/limits.hpp"
 
 namespace chorus::tensor {
 namespace {
@@ -50,6 +54,91 @@ std::optional<PlanProblem> problem_of(const Schedule& s) noexcept {
   return {};
 }
 
+bool positive(double x) {
+  return x > 0.0 && std::isfinite(x);
+}
+
+bool part(double x) {
+  return x > 0.0 && x <= 1.0;
+}
+
+std::optional<PlanProblem> problem_of(const EarlyStop& e) noexcept {
+  if (!not_negative(e.loss)) return PlanProblem{"early_stop.loss", e.loss, "at least 0"};
+  if (!not_negative(e.improvement)) {
+    return PlanProblem{"early_stop.improvement", e.improvement, "at least 0"};
+  }
+  if (e.improvement > 0.0 && e.patience == 0) {
+    return PlanProblem{"early_stop.improvement", e.improvement, "0 without patience"};
+  }
+  if (!not_negative(e.gradient_norm)) {
+    return PlanProblem{"early_stop.gradient_norm", e.gradient_norm, "at least 0"};
+  }
+  return {};
+}
+
+std::optional<PlanProblem> problem_of(const Curriculum& c, Order order) noexcept {
+  if (order != Order::curriculum && c != Curriculum{}) {
+    return PlanProblem{"curriculum.start", c.start, "the order curriculum"};
+  }
+  if (!part(c.start)) return PlanProblem{"curriculum.start", c.start, "more than 0, at most 1"};
+  if (!part(c.full)) return PlanProblem{"curriculum.full", c.full, "more than 0, at most 1"};
+  return {};
+}
+
+std::optional<PlanProblem> problem_of(const GradientSource& s) noexcept {
+  if (s.directions == 0 || s.directions > limits::kDirectionsMax) {
+    return PlanProblem{"source.directions", static_cast<double>(s.directions), "1 to 1024"};
+  }
+  if (!positive(s.distance)) return PlanProblem{"source.distance", s.distance, "more than 0"};
+  if (s.kind != GradientSource::Kind::zeroth_order && s != GradientSource{s.kind}) {
+    return PlanProblem{"source.distance", s.distance, "the source zeroth_order"};
+  }
+  return {};
+}
+
+std::optional<PlanProblem> problem_of(const Meta& m) noexcept {
+  if (!positive(m.rate)) return PlanProblem{"meta.rate", m.rate, "more than 0"};
+  if (m.kind == Meta::Kind::reptile && m.rate > 1.0) {
+    return PlanProblem{"meta.rate", m.rate, "at most 1 for reptile"};
+  }
+  if (m.kind == Meta::Kind::none && m.rate != Meta{}.rate) {
+    return PlanProblem{"meta.rate", m.rate, "a kind of meta"};
+  }
+  if (m.kind != Meta::Kind::reptile && m.inner_steps != 0) {
+    return PlanProblem{
+        "meta.inner_steps", static_cast<double>(m.inner_steps), "0, because only reptile has it"};
+  }
+  return {};
+}
+
+std::optional<PlanProblem> too_many(std::string_view field,
+                                    const std::vector<std::string>& patterns) noexcept {
+  if (patterns.size() > limits::kPatternsMax) {
+    return PlanProblem{field, static_cast<double>(patterns.size()), "at most 64 patterns"};
+  }
+  for (const std::string& pattern : patterns) {
+    if (!pattern.empty() && pattern.size() <= limits::kTensorNameBytesMax) continue;
+    return PlanProblem{
+        field, static_cast<double>(pattern.size()), "patterns of 1 to 256 characters"};
+  }
+  return {};
+}
+
+std::optional<PlanProblem> problem_of(const Probe& p) noexcept {
+  if (p.representation.size() > limits::kNameBytesMax) {
+    return PlanProblem{"probe.representation",
+                       static_cast<double>(p.representation.size()),
+                       "a name of at most 63 characters"};
+  }
+  if (p.by_class && p.representation.empty()) {
+    return PlanProblem{"probe.by_class", 1.0, "a representation"};
+  }
+  const bool any =
+      p.gradient_norms || p.losses || p.labels || p.statistics || !p.representation.empty();
+  if (p.only && !any) return PlanProblem{"probe.only", 1.0, "something to measure"};
+  return {};
+}
+
 }  // namespace
 
 std::optional<PlanProblem> problem_of(const TrainPlan& plan) noexcept {
@@ -58,6 +147,17 @@ std::optional<PlanProblem> problem_of(const TrainPlan& plan) noexcept {
   if (!not_negative(plan.clip_norm)) return PlanProblem{"clip_norm", plan.clip_norm, "at least 0"};
   if (!not_negative(plan.proximal)) return PlanProblem{"proximal", plan.proximal, "at least 0"};
   if (plan.accumulate == 0) return PlanProblem{"accumulate", 0.0, "at least 1"};
+  if (const auto wrong = problem_of(plan.early_stop)) return wrong;
+  if (const auto wrong = problem_of(plan.curriculum, plan.order)) return wrong;
+  if (const auto wrong = problem_of(plan.source)) return wrong;
+  if (const auto wrong = problem_of(plan.meta)) return wrong;
+  if (const auto wrong = too_many("trainable", plan.trainable.only)) return wrong;
+  if (const auto wrong = too_many("frozen", plan.trainable.frozen)) return wrong;
+  if (const auto wrong = too_many("local", plan.local)) return wrong;
+  if (const auto wrong = problem_of(plan.probe)) return wrong;
+  if (plan.candidates == 0 || plan.candidates > limits::kCandidatesMax) {
+    return PlanProblem{"candidates", static_cast<double>(plan.candidates), "1 to 64"};
+  }
   return {};
 }
 

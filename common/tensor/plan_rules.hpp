@@ -1,8 +1,11 @@
-// Which numbers of a TrainPlan are allowed: one list for messages, job files and the trainer.
+// Which TrainPlans are allowed: one list for messages, job files and the trainer.
 #pragma once
 
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "chorus/plan.hpp"
 
@@ -14,8 +17,28 @@ struct PlanProblem {
   std::string_view expected;
 };
 
-/// The first value out of its documented range, of optimiser, schedule, clip_norm, proximal and
-/// accumulate.
+/// The first value out of its documented range, of all but budget and order.
 std::optional<PlanProblem> problem_of(const TrainPlan& plan) noexcept;
+
+/// Two options that make no sense together.
+struct PlanConflict {
+  std::string_view option;  ///< "control", as in docs/plan.md
+  std::string_view other;
+  std::string_view why;
+};
+
+/// The first conflict of a plan. @see docs/plan.md, "What does not go together"
+std::optional<PlanConflict> conflict_of(const TrainPlan& plan) noexcept;
+/// "control = from_steps and momentum: why", for errors.
+std::string describe(const PlanConflict& conflict);
+/// All there are; conflict_of() finds nothing else.
+std::span<const PlanConflict> all_conflicts() noexcept;
+
+/// Names of vectors that a task must bring along with this plan: "anchor", "control", "mask",
+/// "candidate1", …
+std::vector<std::string> vectors_of(const TrainPlan& plan);
+
+/// Whether the plan's report is y − x and nothing else, which is what averaging strategies take.
+bool reports_only_delta(const TrainPlan& plan) noexcept;
 
 }  // namespace chorus::tensor

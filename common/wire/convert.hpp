@@ -55,6 +55,8 @@ void spec_to(const ModelSpec& spec, pb::ModelSpec* proto);
 
 Result<Message> work_from(const pb::Work& proto);
 pb::Work to_proto(const Work& work);
+Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto);
+void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto);
 
 // ---- tasks (task_messages.cpp) ----
 

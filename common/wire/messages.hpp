@@ -15,6 +15,7 @@
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
 #include "common/wire/frame.hpp"
+#include "common/wire/offer.hpp"
 
 namespace chorus::wire {
 
@@ -65,17 +66,6 @@ struct Fetch {
 struct Chunk {
   std::uint64_t offset = 0;
   bool operator==(const Chunk&) const = default;
-};
-struct Offer {
-  TaskRef task;
-  std::uint64_t bytes = 0;
-  BodyDigest digest;
-  Sha256 base;
-  Examples examples;
-  std::uint64_t steps = 0;
-  double seconds = 0.0;
-  std::vector<Metric> metrics;
-  bool operator==(const Offer&) const = default;
 };
 struct Take {
   TaskRef task;

@@ -41,6 +41,50 @@ Result<BodyDigest> digest_from(const pb::Offer& proto, TaskKind kind) {
   return digest;
 }
 
+Result<std::vector<ReportPart>> parts_from(const pb::Offer& proto) {
+  const auto count = static_cast<std::size_t>(proto.parts_size());
+  if (count > limits::kReportPartsMax) {
+    return malformed({"offer", "parts"},
+                     std::to_string(count) + " parts",
+                     "at most " + std::to_string(limits::kReportPartsMax));
+  }
+  std::vector<ReportPart> parts;
+  std::uint64_t bytes = 0;
+  for (const auto& from : proto.parts()) {
+    if (from.kind() < pb::REPORT_DELTA || from.kind() > pb::REPORT_REPRESENTATIONS) {
+      return malformed({"offer", "parts.kind"}, std::to_string(from.kind()), "1 to 9");
+    }
+    if (from.count() == 0 || from.count() > limits::kModelBytesMax / sizeof(float)) {
+      return malformed({"offer", "parts.count"},
+                       std::to_string(from.count()),
+                       "1 to " + std::to_string(limits::kModelBytesMax / sizeof(float)));
+    }
+    parts.push_back({static_cast<ReportKind>(from.kind()), from.count()});
+    bytes += from.count() * sizeof(float);
+  }
+  if (!parts.empty() && bytes != proto.bytes()) {
+    return malformed({"offer", "bytes"},
+                     std::to_string(proto.bytes()),
+                     "the " + std::to_string(bytes) + " bytes of its parts");
+  }
+  return parts;
+}
+
+// A device of the first version does not say: it can end in no other way.
+Result<Ending> ending_from(pb::Ending ending) {
+  if (ending == pb::ENDING_UNSPECIFIED) return Ending::budget;
+  if (ending >= pb::ENDING_BUDGET && ending <= pb::ENDING_DEVICE) {
+    return static_cast<Ending>(ending);
+  }
+  return malformed({"offer", "ending"}, std::to_string(ending), "1 to 3");
+}
+
+Result<double> not_negative_from(const Field& field, double value) {
+  CHORUS_TRY(const double finite, finite_from(field, value));
+  if (finite < 0.0) return malformed(field, std::to_string(finite), "0 or greater");
+  return finite;
+}
+
 }  // namespace
 
 Result<Message> fetch_from(const pb::Fetch& proto) {
@@ -67,11 +111,12 @@ Result<Message> offer_from(const pb::Offer& proto) {
   CHORUS_TRY(offer.base, sha256_from({"offer", "base_sha256"}, proto.base_sha256()));
   offer.examples.value = proto.examples();
   offer.steps = proto.steps();
-  CHORUS_TRY(offer.seconds, finite_from({"offer", "seconds"}, proto.seconds()));
-  if (offer.seconds < 0.0) {
-    return malformed({"offer", "seconds"}, std::to_string(offer.seconds), "0 or greater");
-  }
+  CHORUS_TRY(offer.seconds, not_negative_from({"offer", "seconds"}, proto.seconds()));
   CHORUS_TRY(offer.metrics, metrics_from(proto));
+  CHORUS_TRY(offer.parts, parts_from(proto));
+  CHORUS_TRY(offer.epochs, not_negative_from({"offer", "epochs"}, proto.epochs()));
+  CHORUS_TRY(offer.ending, ending_from(proto.ending()));
+  if (proto.has_state_epoch()) offer.state_epoch = proto.state_epoch();
   return Message(std::move(offer));
 }
 
@@ -153,6 +198,14 @@ pb::Offer to_proto(const Offer& offer) {
     to->set_name(metric.name);
     to->set_value(metric.value);
   }
+  for (const ReportPart& part : offer.parts) {
+    auto* to = proto.add_parts();
+    to->set_kind(static_cast<pb::ReportKind>(part.kind));
+    to->set_count(part.count);
+  }
+  proto.set_epochs(offer.epochs);
+  if (offer.ending != Ending::budget) proto.set_ending(static_cast<pb::Ending>(offer.ending));
+  if (offer.state_epoch) proto.set_state_epoch(*offer.state_epoch);
   return proto;
 }
 

@@ -9,6 +9,7 @@
 #include "common/config/model_table.hpp"
 #include "common/config/toml_reader.hpp"
 #include "common/config/train_table.hpp"
+#include "common/tensor/tensor_selection.hpp"
 #include "server/config/names.hpp"
 #include "server/config/strategy_options.hpp"
 #include "server/update/lane.hpp"
@@ -134,6 +135,23 @@ void check_sums(const TomlTable& limits_table, const StrategyEntry& entry, const
   }
 }
 
+// Patterns of tensors against the model. @pre the model is good
+void check_patterns(const TomlTable& table, const JobConfig& job) {
+  const auto layout = layout_of(job.model);
+  if (!layout) return;
+  const auto check = [&](std::string_view key, const std::vector<std::string>& patterns) {
+    const auto chosen = tensor::select(patterns, *layout, "patterns");
+    if (!chosen) table.problem(key, chosen.error().detail);
+    return chosen.has_value();
+  };
+  const bool fit = check("trainable", job.train.trainable.only) &&
+                   check("frozen", job.train.trainable.frozen) && check("local", job.train.local);
+  if (!fit) return;
+  if (const auto trainable = tensor::trainable_of(job.train, *layout); !trainable) {
+    table.problem("trainable", trainable.error().detail);
+  }
+}
+
 }  // namespace
 
 Result<JobConfig> parse_job(std::string_view text,
@@ -151,7 +169,9 @@ Result<JobConfig> parse_job(std::string_view text,
   const auto root = file.root();
   read_job_table(root.table("job"), job);
   config::read_model(root.table("model"), job.model);
-  config::read_train(root.table("train"), job.train);
+  const auto train = root.table("train");
+  config::read_train(train, job.train);
+  if (file.ok()) check_patterns(train, job);
   read_pace(root.table("pace"), job.round.pace);
   const auto limits_table = root.table("limits");
   read_limits(limits_table, job.limits);

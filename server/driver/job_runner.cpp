@@ -198,6 +198,23 @@ OfferDecision JobRunner::offer(const ClientId& client, const wire::Offer& offer)
   return offer_update(client, offer);
 }
 
+namespace {
+
+// Strategies fold the difference of models and nothing else, and ask for nothing else.
+Result<void> check_parts(const wire::Offer& offer, std::uint64_t parameters) {
+  if (offer.parts.empty()) return {};
+  const auto& first = offer.parts.front();
+  if (offer.parts.size() == 1 && first.kind == ReportKind::delta && first.count == parameters) {
+    return {};
+  }
+  return fail(errc::unsupported_feature,
+              "the report has " + std::to_string(offer.parts.size()) +
+                  " parts, the first of kind " + std::to_string(static_cast<unsigned>(first.kind)) +
+                  "; this job takes the difference of models alone");
+}
+
+}  // namespace
+
 OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer& offer) {
   UpdateMeta meta;
   meta.client = client;
@@ -210,7 +227,9 @@ OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer&
   meta.metrics = offer.metrics;
   feed(OfferMade{client, offer.task.round, offer.examples});
   if (decision_.kind != OfferDecision::Kind::take) return std::exchange(decision_, {});
-  const Result<std::uint64_t> weight = check_offer(meta);
+  const auto parts = check_parts(offer, parameters_);
+  const Result<std::uint64_t> weight =
+      parts ? check_offer(meta) : Result<std::uint64_t>(parts.error());
   if (!weight) {
     decision_ = OfferDecision{};
     upload_failed(client, offer.task.round, true, weight.error());

@@ -74,12 +74,12 @@ void measure(const test::ReferenceModel& reference,
   plan.batch_size = batch;
   plan.optimiser.learning_rate = 1e-4;
   plan.budget = {Budget::Unit::steps, 5};
-  if (const auto warm = train::run_plan(**network, data, plan, never); !warm) {
+  if (const auto warm = train::run_plan(**network, data, plan, {&never}); !warm) {
     stop(warm.error().to_string());
   }
   plan.budget = {Budget::Unit::seconds, seconds};
   const auto begin = Clock::now();
-  const auto report = train::run_plan(**network, data, plan, never);
+  const auto report = train::run_plan(**network, data, plan, {&never});
   const std::chrono::duration<double> spent = Clock::now() - begin;
   if (!report) stop(report.error().to_string());
   std::cout << "{\"samples_per_s\": " << static_cast<double>(report->steps) * batch / spent.count()

@@ -128,7 +128,7 @@ def proto_fields(text):
         if line.strip() == "}" and stack:
             stack.pop()
             continue
-        field = re.match(r"\s*(repeated )?([\w.]+) (\w+) = (\d+);", line)
+        field = re.match(r"\s*(?:optional )?(repeated )?([\w.]+) (\w+) = (\d+);", line)
         if field and stack and stack[-1][0] != "enum":
             owner = next(name for kind, name in reversed(stack) if kind == "message")
             kind = f"{field[1] or ''}{field[2]}"
@@ -181,6 +181,18 @@ def audit(tree):
     tree.compare(document, "audit word", found, expected)
 
 
+def conflicts(tree):
+    """Every pair of plan options that does not go together."""
+    text = tree.text("common/tensor/plan_pairs.cpp")
+    text = text[text.index("kConflicts[] = {"):]
+    pairs = re.findall(r'\{"([^"]+)",\s*"([^"]+)",', text[:text.index("};")])
+    document = "docs/plan.md"
+    expected = {f"{one} + {other}": "refused" for one, other in pairs}
+    found = {f"{cells[0]} + {cells[1]}": ("refused", line)
+             for line, cells in table(tree, document, "conflicts")}
+    tree.compare(document, "conflict", found, expected)
+
+
 def quotes(tree):
     """Code quoted from a file (`<!-- quoted: PATH -->` above the fence) is what the file says."""
     for name in tree.documents():
@@ -211,6 +223,7 @@ CHECKS = {
     "messages": messages,
     "admin": admin,
     "audit": audit,
+    "conflicts": conflicts,
     "quotes": quotes,
     "links": links,
 }

@@ -78,6 +78,16 @@ class Checks(unittest.TestCase):
         bad = good.replace("audit_overflow", "overflow")
         self.assertEqual(len(self.problems("audit", code | {"docs/operations.md": bad})), 2)
 
+    def test_conflicts(self):
+        code = 'kConflicts[] = {\n    {"a", "b", kWhy},\n    {"c", "d, e",\n     "x"},\n};\n{"z", "y", "x"}'
+        page = "<!-- checked: conflicts -->\n| what | with | why |\n|---|---|---|\n| `a` | `b` | x |\n"
+        files = {"common/tensor/plan_pairs.cpp": code}
+        found = self.problems("conflicts", files | {"docs/plan.md": page})
+        self.assertEqual(len(found), 1)
+        self.assertIn("c + d, e", found[0])
+        found = self.problems("conflicts", files | {"docs/plan.md": page + "| `c` | `d, e` | x |\n"})
+        self.assertEqual(found, [])
+
     def test_quotes(self):
         page = "text\n<!-- quoted: a/main.cpp -->\n```cpp\nint a;\n```\n"
         self.assertEqual(self.problems("quotes", {"a.md": page, "a/main.cpp": "int a;\n"}), [])

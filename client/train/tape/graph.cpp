@@ -83,6 +83,16 @@ Value Graph::converted(Pass pass, const Value& value, const memory::desc& wanted
   return copy;
 }
 
+Value Graph::copied(const Value& value) {
+  const memory::desc wanted = plain(value.dims());
+  if (value.desc != wanted) return converted(Pass::forward, value, wanted);
+  const Value copy = make(wanted);
+  step(Pass::forward, {value, copy}, [this, value, copy, count = elements(value.dims())] {
+    std::copy_n(at(value), count, at(copy));
+  });
+  return copy;
+}
+
 float* Graph::at(const Value& value) const noexcept {
   const Block& block = blocks_[static_cast<std::size_t>(value.block)];
   if (block.outside != nullptr) return block.outside;
@@ -115,7 +125,7 @@ void Graph::step(Pass pass, const std::vector<Value>& touches, Work work) {
 
 void Graph::on_backward(Backward backward, bool has_parameters) {
   if (training_) layers_.push_back({std::move(backward), parameters_before_});
-  parameters_before_ = parameters_before_ || has_parameters;
+  parameters_before_ = parameters_before_ || (has_parameters && !frozen_);
 }
 
 void Graph::add_to_mark(const std::string& name, const Value& gradient) {

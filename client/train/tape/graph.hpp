@@ -80,6 +80,8 @@ class Graph {
   Value keep(Value value);
   /// `value` in the wanted layout: itself, or a copy made by a step.
   Value converted(Pass pass, const Value& value, const memory::desc& wanted);
+  /// The same numbers, row-major, in a place of their own.
+  Value copied(const Value& value);
   Value rows(Pass pass, const Value& value) { return converted(pass, value, plain(value.dims())); }
   /// Address of the first number. Only once finish() ran, so: in work, not around it.
   float* at(const Value& value) const noexcept;
@@ -90,6 +92,8 @@ class Graph {
   void step(Pass pass, const std::vector<Value>& touches, Work work);
   /// Remembers how to go back through the layer that was just added.
   void on_backward(Backward backward, bool has_parameters = false);
+  /// The layer that is added next has no parameters to train.
+  void set_frozen(bool frozen) noexcept { frozen_ = frozen; }
   /// Marks a tensor that its backward step can step itself.
   void can_fuse(const Tensor& tensor) { fusable_.push_back(tensor.place); }
 
@@ -147,6 +151,7 @@ class Graph {
   std::unordered_map<std::string, Value> mark_gradients_;
   std::vector<int> fusable_;
   bool parameters_before_ = false;
+  bool frozen_ = false;
   std::size_t scratch_bytes_ = 0;
   std::size_t scratch_offset_ = 0;
   tensor::AlignedBuffer<std::byte> arena_;

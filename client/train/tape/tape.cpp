@@ -1,5 +1,6 @@
 #include "client/train/tape/tape.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <string>
@@ -83,7 +84,9 @@ struct Tape::Impl {
       const Layer& layer = options.model->layers[i];
       const std::size_t count = std::visit(CountTensors{}, layer);
       const Place place{std::span(tensors).subspan(next, count), i};
+      graph.set_frozen(frozen(place, options.trained));
       std::visit([&](const auto& one) { add_layer(graph, one, place); }, layer);
+      if (i == options.observed) observed = graph.keep(graph.copied(graph.current));
       next += count;
     }
     CHORUS_ASSERT(next == tensors.size());
@@ -98,9 +101,18 @@ struct Tape::Impl {
     return {graph.at(value), elements(value.dims())};
   }
 
+  // Whether none of the layer's tensors is trained.
+  static bool frozen(const Place& place, const std::vector<bool>* trained) {
+    return trained != nullptr &&
+           std::none_of(place.tensors.begin(), place.tensors.end(), [&](const Tensor& tensor) {
+             return tensor.gradient && (*trained)[static_cast<std::size_t>(tensor.place)];
+           });
+  }
+
   Graph graph;
   Value input;
   Value output;
+  Value observed;
   Value output_gradient;
   Running running;
   std::vector<bool> fusable;
@@ -116,6 +128,10 @@ std::span<float> Tape::input() noexcept {
 
 std::span<const float> Tape::output() const noexcept {
   return impl_->numbers(impl_->output);
+}
+
+std::span<const float> Tape::observed() const noexcept {
+  return impl_->observed ? impl_->numbers(impl_->observed) : std::span<float>();
 }
 
 std::span<float> Tape::output_gradient() noexcept {

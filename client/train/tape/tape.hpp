@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
@@ -45,7 +46,12 @@ class Tape {
     float* gradient = nullptr;             ///< the same size; null with Mode::evaluate
     std::size_t batch = 1;
     Mode mode = Mode::train;
+    /// By tensor: whose gradients are wanted; null: all. Nothing is computed backwards beyond the
+    /// first layer with a wanted one; the gradients of the others are not specified.
+    const std::vector<bool>* trained = nullptr;
+    std::size_t observed = kNone;  ///< number of the layer whose output observed() gives
   };
+  static constexpr std::size_t kNone = ~std::size_t{0};
 
   explicit Tape(const Options& options);
   Tape(const Tape&) = delete;
@@ -56,6 +62,8 @@ class Tape {
   std::span<float> input() noexcept;
   /// f32[batch × outputs]: of the last forward().
   std::span<const float> output() const noexcept;
+  /// f32[batch × outputs of Options::observed]: of the last forward(); empty with kNone.
+  std::span<const float> observed() const noexcept;
   /// f32[batch × outputs]: ∂loss/∂output; fill before backward().
   std::span<float> output_gradient() noexcept;
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "chorus/client/dataset.hpp"
 #include "chorus/client/trainer.hpp"
@@ -17,6 +19,10 @@ struct BuiltinTrainerOptions {
   Dataset train;
   Dataset holdout;       ///< what evaluate() measures on; may be empty
   unsigned threads = 1;  ///< of oneDNN, during calls; more than one makes results depend on it
+  /// Asked before each step: true ends training there, and the report says what was done (before
+  /// the first step: the task fails as cancelled). Empty: never.
+  std::function<bool()> enough{};
+  std::vector<float> scores{};  ///< difficulty of each example of `train`, for curricula that ask
 };
 
 /// A Trainer over the given examples.

@@ -501,6 +501,34 @@ TEST_F(ClientTest, DeclinesWhatTheTrainerCannotDo) {
        },
        errc::invalid_argument,
        "33 metrics"},
+      {[](std::span<float>) -> Result<TaskReport> {
+         TaskReport report{1, 1};
+         report.delta = false;
+         return report;
+       },
+       errc::invalid_argument,
+       "no part"},
+      {[](std::span<float>) -> Result<TaskReport> {
+         TaskReport report{1, 1};
+         report.parts = {{ReportKind::scalars, {}}};
+         return report;
+       },
+       errc::invalid_argument,
+       "without numbers"},
+      {[](std::span<float>) -> Result<TaskReport> {
+         TaskReport report{1, 1};
+         report.parts.resize(17, {ReportKind::scalars, {1.0F}});
+         return report;
+       },
+       errc::invalid_argument,
+       "17 parts"},
+      {[](std::span<float>) -> Result<TaskReport> {
+         TaskReport report{1, 1};
+         report.parts = {{ReportKind::scalars, {1.0F, std::nanf("")}}};
+         return report;
+       },
+       errc::not_finite,
+       "NaN"},
       {[](std::span<float>) -> Result<TaskReport> { throw std::runtime_error("boom"); },
        errc::internal,
        "boom"}};

@@ -483,7 +483,7 @@ TEST(SessionLink, RenewsBetweenTasksOnly) {
       const Action next =
           made_before ? Action(Harness::sent(wire::Renew{kCsr})) : Action(MakeRenewalRequest{});
       EXPECT_THAT(h.receive(wire::Accepted{test::some_task(), wire::Durability::full}),
-                  ElementsAre(StopBody{}, DropUpload{}, next, AskEligibility{}));
+                  ElementsAre(StopBody{}, DropUpload{test::some_task()}, next, AskEligibility{}));
     }
   }
 }

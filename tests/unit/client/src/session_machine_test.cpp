@@ -43,7 +43,7 @@ TEST(SessionMachine, DoesAWholeTask) {
   EXPECT_THAT(h.receive(wire::Take{kTask, 0}), ElementsAre(SendBody{0}));
   EXPECT_THAT(h.step(BodyProgress{400}), IsEmpty());
   EXPECT_THAT(h.receive(wire::Accepted{kTask, wire::Durability::full}),
-              ElementsAre(StopBody{}, DropUpload{}, AskEligibility{}));
+              ElementsAre(StopBody{}, DropUpload{kTask}, AskEligibility{}));
   EXPECT_EQ(h.machine.summary().accepted, 1U);
   EXPECT_THAT(h.step(EligibilityKnown{true}), ElementsAre(Harness::sent(wire::Ready{})));
 }
@@ -85,7 +85,7 @@ TEST(SessionMachine, EvaluatesWithoutABody) {
   EXPECT_EQ(h.last_state(), State::evaluating);
   EXPECT_THAT(h.step(TaskFinished{evaluate_offer()}), ElementsAre(Harness::sent(evaluate_offer())));
   EXPECT_THAT(h.receive(wire::Accepted{work.task, wire::Durability::full}),
-              ElementsAre(DropUpload{}, AskEligibility{}));
+              ElementsAre(DropUpload{work.task}, AskEligibility{}));
   EXPECT_EQ(h.machine.summary().evaluated, 1U);
   EXPECT_EQ(h.machine.summary().accepted, 0U);
 }
@@ -367,7 +367,7 @@ TEST(SessionMachine, OffersWhatAFormerProcessLeftBeforeAnythingElse) {
   EXPECT_THAT(h.receive(Harness::welcome()), ElementsAre(Harness::sent(test::some_offer())));
   EXPECT_THAT(h.receive(wire::Take{kTask, 300}), ElementsAre(SendBody{300}));
   EXPECT_THAT(h.receive(wire::Accepted{kTask, wire::Durability::process}),
-              ElementsAre(StopBody{}, DropUpload{}, AskEligibility{}));
+              ElementsAre(StopBody{}, DropUpload{kTask}, AskEligibility{}));
 }
 
 TEST(SessionMachine, AFormerUploadMayBeSettledWithoutABody) {
@@ -377,7 +377,8 @@ TEST(SessionMachine, AFormerUploadMayBeSettledWithoutABody) {
     const wire::Message answer =
         accepted ? wire::Message(wire::Accepted{kTask, wire::Durability::full})
                  : wire::Message(wire::Refuse{kTask, errc::task_closed, "late", Duration(0)});
-    EXPECT_THAT(h.receive(answer), ElementsAre(DropUpload{}, AskEligibility{}));
+    const DropUpload drop = accepted ? DropUpload{kTask} : DropUpload{};
+    EXPECT_THAT(h.receive(answer), ElementsAre(drop, AskEligibility{}));
     EXPECT_EQ(h.machine.summary().accepted, accepted ? 1U : 0U);
     EXPECT_EQ(h.machine.summary().discarded, accepted ? 0U : 1U);
   }

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/tensor/schedule.hpp"
+
 namespace chorus::train {
 namespace {
 
@@ -19,7 +21,7 @@ TensorLayout one_tensor() {
 // Weights after the three gradients.
 std::vector<float> after(const Optimiser& options) {
   const TensorLayout layout = one_tensor();
-  auto state = OptimiserState::create(options, layout);
+  auto state = OptimiserState::create(options, layout, {true});
   EXPECT_TRUE(state);
   std::vector<float> weights = kStart;
   for (std::vector<float> gradient : kGradients) {
@@ -60,7 +62,7 @@ TEST(Optimiser, LambFollowsItsFormula) {
 
 TEST(Optimiser, PlainSgdNeedsNoMemory) {
   const TensorLayout layout{{{"a.weight", {1}, 0, 1}}, 1};
-  auto state = OptimiserState::create({0.1, 0.0, 0.5}, layout);
+  auto state = OptimiserState::create({0.1, 0.0, 0.5}, layout, {true});
   ASSERT_TRUE(state);
   std::vector<float> weights = {1.0F};
   std::vector<float> gradient = {2.0F};
@@ -72,7 +74,7 @@ TEST(Optimiser, LeavesBuffersAndSteppedTensorsAlone) {
   const TensorLayout layout{
       {{"a.weight", {1}, 0, 1}, {"a.running_mean", {1}, 1, 1, true}, {"b.weight", {1}, 2, 1}}, 3};
   for (const auto kind : {Optimiser::Kind::sgd, Optimiser::Kind::adamw, Optimiser::Kind::lamb}) {
-    auto state = OptimiserState::create({0.1, 0.0, 0.5, kind}, layout);
+    auto state = OptimiserState::create({0.1, 0.0, 0.5, kind}, layout, {true, true, true});
     ASSERT_TRUE(state);
     std::vector<float> weights = {1.0F, 1.0F, 1.0F};
     std::vector<float> gradient = {1.0F, 1.0F, 1.0F};
@@ -84,50 +86,48 @@ TEST(Optimiser, LeavesBuffersAndSteppedTensorsAlone) {
   }
 }
 
-TEST(Optimiser, ClipsTheNormOfEverythingButBuffers) {
-  const TensorLayout layout{{{"a.weight", {2}, 0, 2}, {"a.running_var", {1}, 2, 1, true}}, 3};
-  std::vector<float> gradient = {3.0F, 4.0F, 100.0F};
-  clip_norm(layout, 10.0, gradient);
-  EXPECT_EQ(gradient, (std::vector<float>{3.0F, 4.0F, 100.0F}));
-  clip_norm(layout, 2.5, gradient);
-  EXPECT_NEAR(gradient[0], 1.5, 1e-6);
-  EXPECT_NEAR(gradient[1], 2.0, 1e-6);
-  EXPECT_EQ(gradient[2], 100.0F);
-}
-
-TEST(Optimiser, TheProximalTermPullsTowardsTheCentre) {
-  const TensorLayout layout{{{"a.weight", {2}, 0, 2}, {"a.running_var", {1}, 2, 1, true}}, 3};
-  std::vector<float> gradient = {1.0F, 1.0F, 0.0F};
-  add_proximal(layout,
-               0.5,
-               std::vector<float>{3.0F, 1.0F, 9.0F},
-               std::vector<float>{1.0F, 2.0F, 1.0F},
-               gradient);
-  EXPECT_EQ(gradient, (std::vector<float>{2.0F, 0.5F, 0.0F}));
+TEST(Optimiser, KeepsMemoryForWhatIsTrainedOnly) {
+  const TensorLayout layout{{{"a.weight", {2}, 0, 2}, {"b.weight", {1}, 2, 1}}, 3};
+  for (const auto kind : {Optimiser::Kind::sgd, Optimiser::Kind::adam, Optimiser::Kind::lamb}) {
+    const Optimiser options{0.1, kind == Optimiser::Kind::sgd ? 0.9 : 0.0, 0.01, kind};
+    auto whole = OptimiserState::create(options, layout, {true, true});
+    auto part = OptimiserState::create(options, layout, {false, true});
+    ASSERT_TRUE(whole && part);
+    std::vector<float> all = kStart;
+    std::vector<float> some = kStart;
+    for (const auto& gradient : kGradients) {
+      std::vector<float> own = gradient;
+      whole->apply({0.1, all, own});
+      own = gradient;
+      part->apply({0.1, some, own});
+    }
+    EXPECT_EQ(some, (std::vector<float>{kStart[0], kStart[1], all[2]}));
+    EXPECT_EQ(part->elements(), 1U);
+  }
 }
 
 TEST(Schedule, FollowsItsFormula) {
   TrainPlan plan;
   plan.optimiser.learning_rate = 2.0;
-  EXPECT_EQ(rate_at(plan, 0), 2.0);
-  EXPECT_EQ(rate_at(plan, 1000), 2.0);
+  EXPECT_EQ(tensor::rate_at(plan, 0), 2.0);
+  EXPECT_EQ(tensor::rate_at(plan, 1000), 2.0);
   plan.schedule.warmup_steps = 4;
-  EXPECT_EQ(rate_at(plan, 0), 0.5);
-  EXPECT_EQ(rate_at(plan, 3), 2.0);
-  EXPECT_EQ(rate_at(plan, 4), 2.0);
+  EXPECT_EQ(tensor::rate_at(plan, 0), 0.5);
+  EXPECT_EQ(tensor::rate_at(plan, 3), 2.0);
+  EXPECT_EQ(tensor::rate_at(plan, 4), 2.0);
   plan.schedule.kind = Schedule::Kind::step;
   plan.schedule.every_steps = 10;
   plan.schedule.factor = 0.5;
-  EXPECT_EQ(rate_at(plan, 13), 2.0);
-  EXPECT_EQ(rate_at(plan, 14), 1.0);
-  EXPECT_EQ(rate_at(plan, 24), 0.5);
+  EXPECT_EQ(tensor::rate_at(plan, 13), 2.0);
+  EXPECT_EQ(tensor::rate_at(plan, 14), 1.0);
+  EXPECT_EQ(tensor::rate_at(plan, 24), 0.5);
   plan.schedule.kind = Schedule::Kind::cosine;
   plan.schedule.total_steps = 14;
   plan.schedule.factor = 0.1;
-  EXPECT_DOUBLE_EQ(rate_at(plan, 4), 2.0);
-  EXPECT_DOUBLE_EQ(rate_at(plan, 9), 1.1);
-  EXPECT_DOUBLE_EQ(rate_at(plan, 14), 0.2);
-  EXPECT_DOUBLE_EQ(rate_at(plan, 1000), 0.2);
+  EXPECT_DOUBLE_EQ(tensor::rate_at(plan, 4), 2.0);
+  EXPECT_DOUBLE_EQ(tensor::rate_at(plan, 9), 1.1);
+  EXPECT_DOUBLE_EQ(tensor::rate_at(plan, 14), 0.2);
+  EXPECT_DOUBLE_EQ(tensor::rate_at(plan, 1000), 0.2);
 }
 
 }  // namespace

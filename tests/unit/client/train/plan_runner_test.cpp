@@ -40,7 +40,7 @@ class PlanRunner : public testing::Test {
 
   Result<TaskReport> run(const TrainPlan& plan) {
     restart();
-    return run_plan(*network_, data_, plan, never_);
+    return run_plan(*network_, data_, plan, {&never_});
   }
 
   std::vector<float> trained(const TrainPlan& plan) {
@@ -185,7 +185,7 @@ TEST_F(PlanRunner, RefusesPlansOutOfRange) {
 TEST_F(PlanRunner, StopsWhenCancelled) {
   CancelToken cancel;
   cancel.cancel();
-  EXPECT_EQ(run_plan(*network_, data_, plan_of({Budget::Unit::epochs, 1}), cancel).error().code,
+  EXPECT_EQ(run_plan(*network_, data_, plan_of({Budget::Unit::epochs, 1}), {&cancel}).error().code,
             errc::cancelled);
   EXPECT_EQ(run_plan(*network_, data_, EvaluatePlan{}, cancel).error().code, errc::cancelled);
 }
@@ -243,7 +243,7 @@ class PlanVocabulary : public testing::Test {
     (*network)->parameters()[0] = 0.5F;
     (*network)->parameters()[1] = -0.25F;
     const client::CancelToken never{};
-    const auto report = run_plan(**network, data(), plan, never);
+    const auto report = run_plan(**network, data(), plan, {&never});
     EXPECT_TRUE(report) << report.error().to_string();
     EXPECT_EQ(report->metrics[1].name, "rmse");
     return {(*network)->parameters()[0], (*network)->parameters()[1]};

@@ -209,6 +209,29 @@ TEST(MalformedMessages, OfferFields) {
   });
 }
 
+TEST(MalformedMessages, OfferParts) {
+  constexpr auto kKind = FrameKind::offer;
+  using P = pb::Offer;
+  const auto part = [](P& p, int kind, std::uint64_t count) {
+    auto* to = p.add_parts();
+    to->set_kind(static_cast<pb::ReportKind>(kind));
+    to->set_count(count);
+  };
+  for (const int kind : {0, 10, -1}) {
+    refuses<P>(kKind, "offer.parts.kind", [&](P& p) { part(p, kind, 100); });
+  }
+  refuses<P>(kKind, "offer.parts.count: 0", [&](P& p) { part(p, 2, 0); });
+  refuses<P>(kKind, "offer.parts.count", [&](P& p) { part(p, 2, limits::kModelBytesMax / 4 + 1); });
+  refuses<P>(kKind, "the 404 bytes of its parts", [&](P& p) { part(p, 2, 101); });
+  refuses<P>(kKind, "17 parts", [&](P& p) {
+    while (p.parts_size() <= static_cast<int>(limits::kReportPartsMax)) part(p, 2, 1);
+  });
+  for (const double bad : {kNan, kInf, -1.0}) {
+    refuses<P>(kKind, "offer.epochs", [&](P& p) { p.set_epochs(bad); });
+  }
+  refuses<P>(kKind, "offer.ending: 4", [](P& p) { p.set_ending(static_cast<pb::Ending>(4)); });
+}
+
 TEST(MalformedMessages, AnEvaluateOfferCarriesNoBody) {
   constexpr auto kKind = FrameKind::offer;
   using P = pb::Offer;

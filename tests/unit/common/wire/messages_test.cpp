@@ -54,6 +54,12 @@ TEST(Messages, ExtremeNumbersSurviveTheWire) {
   offer.steps = std::numeric_limits<std::uint64_t>::max();
   offer.metrics = {{"tiny", std::numeric_limits<double>::denorm_min()}, {"minus", -0.0}};
   EXPECT_EQ(through_the_wire(offer).value(), Message(offer));
+  offer.bytes = 408;
+  offer.parts = {{ReportKind::delta, 100}, {ReportKind::representations, 2}};
+  offer.epochs = 1.5;
+  offer.ending = Ending::device;
+  offer.state_epoch = 0;
+  EXPECT_EQ(through_the_wire(offer).value(), Message(offer));
 
   const Ping ping{std::numeric_limits<std::uint64_t>::max()};
   EXPECT_EQ(through_the_wire(ping).value(), Message(ping));

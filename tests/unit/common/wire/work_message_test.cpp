@@ -150,6 +150,85 @@ TEST(WorkMessage, EveryInstructionArrives) {
   EXPECT_FALSE(proto.train().has_sgd());
 }
 
+TEST(WorkMessage, EveryOptionArrives) {
+  TrainPlan plan;
+  plan.early_stop = {0.25, 3, 0.01, 0.5};
+  plan.order = Order::curriculum;
+  plan.curriculum = {Curriculum::Pace::root, 0.5, 0.75, true, true};
+  plan.source = {GradientSource::Kind::zeroth_order, 7, 0.125};
+  plan.control = ControlVariates::from_gradient;
+  plan.meta = {Meta::Kind::reptile, 0.5, 9};
+  plan.trainable = {{"head.*", "*.bias"}, {"head.weight"}, true};
+  plan.local = {"head.*"};
+  plan.probe = {true, true, true, true, "head", true, 4, true};
+  plan.candidates = 5;
+  Work work = test::some_work();
+  work.plan = plan;
+  const auto frame = encode(work).value();
+  const auto back = decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes));
+  ASSERT_TRUE(back) << back.error().detail;
+  EXPECT_EQ(*back, Message(work));
+  pb::Work proto;
+  ASSERT_TRUE(proto.ParseFromArray(frame.data() + kHeaderBytes,
+                                   static_cast<int>(frame.size() - kHeaderBytes)));
+  const auto& features = proto.train().required_features();
+  EXPECT_THAT(std::vector<std::string>(features.begin(), features.end()),
+              testing::ElementsAre("early_stop",
+                                   "curriculum",
+                                   "source.zeroth_order",
+                                   "control",
+                                   "meta",
+                                   "trainable",
+                                   "mask",
+                                   "local",
+                                   "probe",
+                                   "candidates"))
+      << "old devices must decline";
+}
+
+TEST(WorkMessage, EverySourceIsAFeature) {
+  for (const auto& [kind, feature] :
+       {std::pair{GradientSource::Kind::whole, "source.whole"},
+        std::pair{GradientSource::Kind::variance_reduced, "source.variance_reduced"}}) {
+    Work work = test::some_work();
+    std::get<TrainPlan>(work.plan).source.kind = kind;
+    const auto frame = encode(work).value();
+    EXPECT_EQ(decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes)).value(),
+              Message(work));
+    pb::Work proto;
+    ASSERT_TRUE(proto.ParseFromArray(frame.data() + kHeaderBytes,
+                                     static_cast<int>(frame.size() - kHeaderBytes)));
+    EXPECT_EQ(proto.train().required_features(0), feature);
+  }
+}
+
+TEST(WorkMessage, RefusesBadOptions) {
+  refuses("train.curriculum.kind: missing",
+          [](auto& w) { w.mutable_train()->set_order(pb::ORDER_CURRICULUM); });
+  refuses("train.source.kind: missing", [](auto& w) { train(w).mutable_source(); });
+  refuses("train.control.kind: missing", [](auto& w) { train(w).mutable_control(); });
+  refuses("train.meta.kind: missing", [](auto& w) { train(w).mutable_meta(); });
+  unsupported("source: number 5",
+              [](auto& w) { train(w).mutable_source()->set_kind(static_cast<pb::SourceKind>(5)); });
+  unsupported("control: number 3", [](auto& w) {
+    train(w).mutable_control()->set_kind(static_cast<pb::ControlVariates>(3));
+  });
+  unsupported("meta: number -1",
+              [](auto& w) { train(w).mutable_meta()->set_kind(static_cast<pb::MetaKind>(-1)); });
+  unsupported("order: number 4", [](auto& w) { train(w).set_order(static_cast<pb::Order>(4)); });
+  refuses("train.source.directions",
+          [](auto& w) { train(w).mutable_source()->set_kind(pb::SOURCE_ZEROTH_ORDER); });
+  refuses("train.early_stop.loss", [](auto& w) { train(w).mutable_early_stop()->set_loss(kNan); });
+  refuses("train.local: a b", [](auto& w) { train(w).add_local("a b"); });
+  refuses("train.trainable.only", [](auto& w) { train(w).mutable_trainable()->add_only("\n"); });
+  refuses("train.frozen", [](auto& w) {
+    for (int i = 0; i < 65; ++i) train(w).mutable_trainable()->add_frozen("a");
+  });
+  refuses("train.probe.representation",
+          [](auto& w) { train(w).mutable_probe()->set_representation("a b"); });
+  refuses("train.candidates", [](auto& w) { train(w).set_candidates(65); });
+}
+
 TEST(WorkMessage, RefusesBadInstructions) {
   const auto optimiser = [](auto& w) {
     auto* to = w.mutable_train()->mutable_optimiser();

@@ -179,6 +179,34 @@ TEST(JobConfig, EveryBudgetHasItsKey) {
             (Budget{Budget::Unit::seconds, 0.5}));
 }
 
+TEST(JobConfig, ReadsEveryOptionOfAPlan) {
+  const TrainPlan plan = parsed(with_model(R"([train]
+order = "curriculum"
+curriculum_pace = "root"
+curriculum_start = 0.5
+curriculum_full = 0.75
+curriculum_hardest_first = true
+curriculum_given_scores = true
+early_stop_loss = 0.25
+early_stop_patience = 3
+early_stop_improvement = 0.01
+early_stop_gradient_norm = 0.5
+meta = "reptile"
+meta_rate = 0.5
+meta_inner_steps = 9
+trainable = ["*.weight", "*.bias"]
+frozen = ["*.bias"]
+local = ["*"]
+)"))
+                             .train;
+  EXPECT_EQ(plan.order, Order::curriculum);
+  EXPECT_EQ(plan.curriculum, (Curriculum{Curriculum::Pace::root, 0.5, 0.75, true, true}));
+  EXPECT_EQ(plan.early_stop, (EarlyStop{0.25, 3, 0.01, 0.5}));
+  EXPECT_EQ(plan.meta, (Meta{Meta::Kind::reptile, 0.5, 9}));
+  EXPECT_EQ(plan.trainable, (Trainable{{"*.weight", "*.bias"}, {"*.bias"}, false}));
+  EXPECT_EQ(plan.local, std::vector<std::string>{"*"});
+}
+
 TEST(JobConfig, SaysWhatIsWrong) {
   // After the model and [job] the rest begins in line 8.
   const std::pair<const char*, const char*> cases[] = {
@@ -194,7 +222,26 @@ TEST(JobConfig, SaysWhatIsWrong) {
       {"[train]\nmomentum = 1.0",
        "job.toml:9:12: train.momentum = 1.0: expected a number in [0, 1)"},
       {"[train]\norder = \"random\"",
-       "job.toml:9:9: train.order = \"random\": expected one of \"natural\", \"shuffled\""},
+       "job.toml:9:9: train.order = \"random\": expected one of \"natural\", "
+       "\"shuffled\", \"curriculum\""},
+      {"[train]\norder = \"curriculum\"\nseconds = 5",
+       "job.toml:10:11: train.seconds = 5: curriculum does not go with seconds: its pace needs the "
+       "number of steps"},
+      {"[train]\ncurriculum_start = 0.5",
+       "job.toml:9:20: train.curriculum_start = 0.5: expected the order curriculum"},
+      {"[train]\nmeta = \"reptile\"\nmeta_rate = 2.0",
+       "job.toml:10:13: train.meta_rate = 2.0: expected at most 1 for reptile"},
+      {"[train]\nearly_stop_improvement = 0.1",
+       "job.toml:9:26: train.early_stop_improvement = 0.10000000000000001: expected 0 without "
+       "patience"},
+      {"[train]\nfrozen = [\"none.*\"]",
+       "job.toml:9:10: train.frozen = [ 'none.*' ]: patterns: 'none.*' names no tensor of the "
+       "model; the first of its 2 is 'dense1.weight'"},
+      {"[train]\ntrainable = [\"a b\"]",
+       "job.toml:9:14: train.trainable[0] = \"a b\": expected names of tensors, with * and ?"},
+      {"[train]\nlocal = [\"head\"]",
+       "job.toml:9:9: train.local = [ 'head' ]: patterns: 'head' names no tensor of the model; the "
+       "first of its 2 is 'dense1.weight'"},
       {"[train]\nbatchsize = 3",
        "job.toml:9:1: train.batchsize: unknown key; did you mean 'batch_size'?"},
       {"[pace]\ncohort = 100001",
