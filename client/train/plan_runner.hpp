@@ -19,7 +19,7 @@ Result<void> check_plan(const EvaluatePlan& plan);
 
 /// What a task brings along and what the device has, beside data.
 struct TrainInputs {
-  const client::CancelToken* cancel = nullptr;  ///< never null
+  const client::CancelToken* cancel = nullptr;  ///< null: nobody cancels
   std::span<const client::TaskVector> vectors{};
   client::LocalState* state = nullptr;            ///< null: nothing is kept between tasks
   std::span<const float> scores{};                ///< of a curriculum; empty: none

@@ -194,7 +194,8 @@ Result<void> Training::train() {
 // False: the device has had enough.
 Result<bool> Training::may_go_on() {
   const bool enough = inputs_.enough != nullptr && *inputs_.enough && (*inputs_.enough)();
-  if (inputs_.cancel->cancelled() || (enough && arrangement_.visits() == 0)) {
+  const bool cancelled = inputs_.cancel != nullptr && inputs_.cancel->cancelled();
+  if (cancelled || (enough && arrangement_.visits() == 0)) {
     return fail(errc::cancelled,
                 fmt::format("training was cancelled after {} steps", passes_.steps));
   }
