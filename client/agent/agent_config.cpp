@@ -71,6 +71,7 @@ void read_text_options(const TomlTable& table, DataConfig& data) {
   table.path("text", data.text);
   table.whole("text_window", data.text_window);
   table.whole("text_stride", data.text_stride);
+  table.boolean("text_sequence", data.text_sequence);
   table.text("vocabulary", data.vocabulary);
   table.text("replacement", data.replacement);
 }

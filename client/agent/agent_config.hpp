@@ -37,6 +37,7 @@ struct DataConfig {
   std::filesystem::path text;      ///< a text, plain or .gz, to predict the next character of
   std::uint32_t text_window = 80;  ///< characters the model sees
   std::uint32_t text_stride = 1;   ///< characters from one example to the next
+  bool text_sequence = false;      ///< a target for every character, not the last one only
   std::string vocabulary = client::printable_characters();
   std::string replacement;    ///< of the vocabulary, for other bytes; empty: they are errors
   std::uint32_t classes = 0;  ///< 0: the largest label + 1

@@ -114,6 +114,10 @@ void add_data_options(CLI::App& app, CommandLine& line) {
   app.add_option("--text-stride", data.text_stride, "Characters from one example to the next")
       ->group(group)
       ->capture_default_str();
+  app.add_flag("--text-sequence",
+               data.text_sequence,
+               "Predict the next character at every step, for models that give scores at each")
+      ->group(group);
   app.add_option("--replacement",
                  data.replacement,
                  "Character for those not in the vocabulary; otherwise they are errors")

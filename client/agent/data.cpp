@@ -152,6 +152,7 @@ Result<Examples> read_text(const DataConfig& config, const std::string& keys) {
   text.by_role = !keys.empty();
   text.window = config.text_window;
   text.stride = config.text_stride;
+  text.sequence = config.text_sequence;
   text.vocabulary = config.vocabulary;
   if (!config.replacement.empty()) text.replacement = config.replacement[0];
   return client::load_text(text);

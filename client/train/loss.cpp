@@ -63,7 +63,7 @@ BatchResult softmax_cross_entropy(const LossOptions& options,
       }
     }
     result.loss += loss;
-    if (best == label) ++result.correct;
+    if (best == label) result.correct += 1.0;
     if (gradient.empty()) continue;
     const auto slopes = gradient.subspan(i * classes, classes);
     for (std::size_t c = 0; c < classes; ++c) {
@@ -131,7 +131,7 @@ BatchResult loss_of(Loss loss,
       if ((z > 0.0) == (t > 0.5)) ++right;
       if (!gradient.empty()) gradient[i] = static_cast<float>(term.slope * scale);
     }
-    if (right == width) ++result.correct;
+    if (right == width) result.correct += 1.0;
   }
   return result;
 }

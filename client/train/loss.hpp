@@ -11,22 +11,24 @@ namespace chorus::train {
 
 /// Sums over the examples of a batch.
 struct BatchResult {
-  double loss = 0.0;          ///< n times the batch's mean loss; NaN or infinite when an output is
-  std::uint64_t correct = 0;  ///< classes: the largest output (the first of equals) is the label's;
-                              ///< binary cross-entropy: outputs on their target's side, all of them
-  double squares = 0.0;       ///< squared errors of an example, averaged over its targets
+  double loss = 0.0;     ///< n times the batch's mean loss; NaN or infinite when an output is
+  double correct = 0.0;  ///< classes: the largest output (the first of equals) is the label's, of a
+                         ///< sequence the share of its steps; binary cross-entropy: 1 for outputs
+                         ///< that are all on their target's side
+  double squares = 0.0;  ///< squared errors of an example, averaged over its targets
 };
 
 /// What the examples of a batch should give.
 struct Targets {
-  std::span<const std::uint32_t> labels;  ///< u32[n], for softmax_cross_entropy: below the classes
-  std::span<const float> values;          ///< f32[n × outputs], for the other losses
+  /// For softmax_cross_entropy: u32[n × steps], below the classes.
+  std::span<const std::uint32_t> labels;
+  std::span<const float> values;  ///< f32[n × outputs], for the other losses
 };
 
 /// The loss of a batch, averaged over examples (and targets), by the formulas of docs/models.md.
 /// Computed in double, without overflow.
 /// @param outputs   f32[n × width]  row-major
-/// @param width     outputs of one example
+/// @param width     outputs of one example; with softmax_cross_entropy of one step: the classes
 /// @param gradient  f32[n × width]  out, ∂(mean loss)/∂outputs; empty: not wanted
 /// @determinism     order of examples fixed; bits depend on the C library's exp and log
 /// @source          torch.nn: CrossEntropyLoss, BCEWithLogitsLoss, MSELoss, L1Loss, HuberLoss

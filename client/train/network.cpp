@@ -37,7 +37,10 @@ Result<std::unique_ptr<Network>> Network::create(const ModelSpec& model, unsigne
   std::unique_ptr<Network> network(new Network(model, std::move(layout), std::max(threads, 1U)));
   network->trained_.assign(network->layout_.tensors.size(), true);
   network->inputs_ = product(model.input_shape);
-  network->outputs_ = shapes.back()[0];
+  network->outputs_ = product(shapes.back());
+  if (by_class(model) && shapes.back().size() == 2) {
+    network->steps_of_output_ = shapes.back()[0];
+  }
   network->has_batch_norm_ =
       std::any_of(model.layers.begin(), model.layers.end(), [](const Layer& layer) {
         return std::holds_alternative<BatchNorm>(layer);
@@ -62,6 +65,7 @@ Result<void> Network::accepts(const client::Dataset& data) const {
 }
 
 Result<void> Network::accepts_labels(const client::Dataset& data) const {
+  if (steps_of_output_ > 1) return accepts_steps(data);
   for (std::size_t i = 0; i < data.size(); ++i) {
     if (data.label(i) >= outputs_) {
       return fail(errc::unsupported_feature,
@@ -71,6 +75,33 @@ Result<void> Network::accepts_labels(const client::Dataset& data) const {
                               data.label(i),
                               outputs_,
                               outputs_ - 1));
+    }
+  }
+  return {};
+}
+
+// A class for each step: whole numbers among the targets.
+Result<void> Network::accepts_steps(const client::Dataset& data) const {
+  if (data.target_count() != steps_of_output_) {
+    return fail(errc::unsupported_feature,
+                fmt::format("the examples here have {} targets each; the model gives scores at {} "
+                            "steps and expects a class for each",
+                            data.target_count(),
+                            steps_of_output_));
+  }
+  const auto classes = static_cast<float>(outputs_ / steps_of_output_);
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const auto targets = data.targets(i);
+    for (std::size_t j = 0; j < targets.size(); ++j) {
+      const float target = targets[j];
+      if (target >= 0.0F && target < classes && std::floor(target) == target) continue;
+      return fail(errc::unsupported_feature,
+                  fmt::format("example {} here has the target {} at step {}; the model expects "
+                              "classes, whole numbers from 0 to {}",
+                              i,
+                              target,
+                              j,
+                              outputs_ / steps_of_output_ - 1));
     }
   }
   return {};
@@ -193,12 +224,16 @@ Result<std::span<const float>> Network::outputs_of(const client::Dataset& data,
 }
 
 BatchResult Network::measure(Tape& tape, std::size_t examples, std::span<float> gradient) const {
-  return train::loss_of(model_.loss,
-                        model_.loss_options,
-                        tape.output().first(examples * outputs_),
-                        outputs_,
-                        {labels_, targets_},
-                        gradient);
+  BatchResult result = train::loss_of(model_.loss,
+                                      model_.loss_options,
+                                      tape.output().first(examples * outputs_),
+                                      outputs_ / steps_of_output_,
+                                      {labels_, targets_},
+                                      gradient);
+  const auto steps = static_cast<double>(steps_of_output_);
+  result.loss /= steps;
+  result.correct /= steps;
+  return result;
 }
 
 Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode, std::size_t observed) {
@@ -227,17 +262,25 @@ Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode, std::size_t
 void Network::load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows) {
   const std::span<float> input = tape.input();
   CHORUS_ASSERT(input.size() >= rows.size() * data.feature_count());
-  labels_.resize(rows.size());
+  const std::size_t steps = steps_of_output_;
+  labels_.resize(rows.size() * steps);
   targets_.resize(by_class(model_) ? 0 : rows.size() * outputs_);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const auto features = data.features(rows[i]);
     std::copy(features.begin(), features.end(), input.subspan(i * features.size()).begin());
+    const auto targets = data.targets(rows[i]);
+    if (steps > 1) {
+      std::transform(targets.begin(),
+                     targets.end(),
+                     labels_.begin() + static_cast<std::ptrdiff_t>(i * steps),
+                     [](float target) { return static_cast<std::uint32_t>(target); });
+      continue;
+    }
     labels_[i] = data.label(rows[i]);
     if (targets_.empty()) continue;
-    if (data.target_count() == 0) {
+    if (targets.empty()) {
       targets_[i] = static_cast<float>(labels_[i]);
     } else {
-      const auto targets = data.targets(rows[i]);
       std::copy(targets.begin(),
                 targets.end(),
                 targets_.begin() + static_cast<std::ptrdiff_t>(i * outputs_));

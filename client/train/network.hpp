@@ -38,6 +38,7 @@ class Network {
   const ModelSpec& model() const noexcept { return model_; }
   const TensorLayout& layout() const noexcept { return layout_; }
   std::size_t inputs() const noexcept { return inputs_; }
+  /// Of one example, of all its steps.
   std::size_t outputs() const noexcept { return outputs_; }
 
   /// f32[layout().parameters], PyTorch layout. Uninitialised at first.
@@ -100,6 +101,7 @@ class Network {
   void load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows);
   BatchResult measure(Tape& tape, std::size_t examples, std::span<float> gradient) const;
   Result<void> accepts_labels(const client::Dataset& data) const;
+  Result<void> accepts_steps(const client::Dataset& data) const;
   Result<void> accepts_targets(const client::Dataset& data) const;
   Result<void> accepts_indices(const client::Dataset& data) const;
 
@@ -108,10 +110,11 @@ class Network {
   unsigned threads_;
   std::size_t inputs_ = 0;
   std::size_t outputs_ = 0;
+  std::size_t steps_of_output_ = 1;  // rows of scores of one example
   bool has_batch_norm_ = false;
   tensor::AlignedBuffer<float> parameters_;
   tensor::AlignedBuffer<float> gradient_;
-  std::vector<std::uint32_t> labels_;  // of the batch
+  std::vector<std::uint32_t> labels_;  // of the batch, one per row of scores
   std::vector<float> targets_;         // of the batch
   std::vector<bool> trained_;          // by tensor
   std::map<Shape, std::unique_ptr<Tape>> tapes_;

@@ -327,15 +327,16 @@ Result<void> check_output(const ModelSpec& model, const Shape& output) {
                     number));
   }
   const bool classes = model.loss == Loss::softmax_cross_entropy;
-  if (output.size() != 1 || (classes && output[0] < 2)) {
+  const bool fits = classes ? output.size() <= 2 && output.back() >= 2 : output.size() == 1;
+  if (!fits) {
     return bad_loss(fmt::format("the last output, of {}, is {}; {}",
                                 describe_layer(model, model.layers.size() - 1),
                                 describe_shape(output),
                                 classes ? "softmax_cross_entropy expects one score for each of at "
-                                          "least 2 classes"
+                                          "least 2 classes, or such a row for each step"
                                         : "the loss expects one number per target"));
   }
-  return check_loss_options(model, output[0]);
+  return check_loss_options(model, output.back());
 }
 
 // Every mark has a name of its own and somebody who refers to it.

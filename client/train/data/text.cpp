@@ -185,7 +185,8 @@ Result<KeyedDataset> load_text(const TextOptions& options) {
                             options.by_role ? "role" : "text",
                             options.window));
   }
-  if (examples > options.bytes_max / sizeof(float) / (std::uint64_t{options.window} + 1)) {
+  const std::uint64_t numbers = std::uint64_t{options.window} * (options.sequence ? 2 : 1) + 1;
+  if (examples > options.bytes_max / sizeof(float) / numbers) {
     return fail(errc::malformed_file,
                 fmt::format("{}: {} windows of {} characters need more than {} bytes of memory; "
                             "raise stride or bytes_max",
@@ -199,12 +200,15 @@ Result<KeyedDataset> load_text(const TextOptions& options) {
   parts.feature_shape = {options.window};
   parts.classes = static_cast<std::uint32_t>(options.vocabulary.size());
   parts.features.reserve(examples * options.window);
+  parts.target_count = options.sequence ? options.window : 0;
+  parts.targets.reserve(examples * parts.target_count);
   for (const Role& role : roles) {
     for (std::uint64_t i = 0; i < windows_of(role, options); ++i) {
       const auto first = role.ids.begin() + static_cast<std::ptrdiff_t>(i * options.stride);
       const auto next = first + options.window;
       parts.features.insert(parts.features.end(), first, next);
       parts.labels.push_back(static_cast<std::uint32_t>(*next));
+      if (options.sequence) parts.targets.insert(parts.targets.end(), first + 1, next + 1);
       if (options.by_role) data.keys.push_back(role.name);
     }
   }

@@ -28,7 +28,7 @@ class Totals {
     const auto count = static_cast<double>(examples_);
     const Metric loss{"loss", loss_ / count};
     if (kind_ == Loss::softmax_cross_entropy || kind_ == Loss::binary_cross_entropy) {
-      return {loss, {"accuracy", static_cast<double>(correct_) / count}};
+      return {loss, {"accuracy", correct_ / count}};
     }
     return {loss, {"rmse", std::sqrt(squares_ / count)}};
   }
@@ -37,7 +37,7 @@ class Totals {
   Loss kind_;
   double loss_ = 0.0;
   double squares_ = 0.0;
-  std::uint64_t correct_ = 0;
+  double correct_ = 0.0;
   std::uint64_t examples_ = 0;
 };
 

@@ -23,6 +23,9 @@ struct TextOptions {
   bool by_role = false;
   std::uint32_t window = 80;  ///< characters of one example, 1 or more
   std::uint32_t stride = 1;   ///< characters from one example to the next, 1 or more
+  /// Each example has targets f32[window], the id after each of its characters, for models that
+  /// give scores at every step: all characters are learned from, not the last one only.
+  bool sequence = false;
   std::string vocabulary = printable_characters();  ///< bytes; the id of each is its place
   std::optional<char> replacement;  ///< of the vocabulary; stands for bytes that are not in it.
                                     ///< Without it they are errors

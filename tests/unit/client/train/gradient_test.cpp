@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -326,6 +327,75 @@ TEST(Network, ASmallBatchOnALargeTapeGivesItsOwnGradient) {
     EXPECT_NEAR((*own)->gradient()[i], (*padded)->gradient()[i], 1e-6) << i;
   }
   EXPECT_GT((*padded)->arena_bytes(), (*own)->arena_bytes());
+}
+
+// A class at each of three steps is the same as three examples.
+class Sequences : public testing::Test {
+ protected:
+  static constexpr std::size_t kExamples = 4;
+  static constexpr std::size_t kSteps = 3;
+
+  static client::Dataset data(std::vector<std::uint64_t> shape, float third_target = 2.0F) {
+    client::Dataset::Parts parts;
+    parts.feature_shape = std::move(shape);
+    const bool sequence = parts.feature_shape.size() == 2;
+    for (std::size_t i = 0; i < kExamples * kSteps * 2; ++i) {
+      parts.features.push_back(static_cast<float>(i % 7) * 0.3F - 1.0F);
+    }
+    std::vector<float> classes;
+    for (std::size_t i = 0; i < kExamples * kSteps; ++i) {
+      classes.push_back(i == 2 ? third_target : static_cast<float>((i * i) % 4));
+    }
+    if (sequence) {
+      parts.targets = classes;
+      parts.target_count = kSteps;
+      parts.labels.assign(kExamples, 0);
+    } else {
+      for (const float target : classes) parts.labels.push_back(static_cast<std::uint32_t>(target));
+    }
+    return client::Dataset::create(std::move(parts)).value();
+  }
+
+  static std::unique_ptr<Network> network(std::vector<std::uint64_t> shape) {
+    auto made = Network::create({std::move(shape), {Dense{"", 5}, Tanh{}, Dense{"", 4}}});
+    EXPECT_TRUE(made) << made.error().to_string();
+    const auto start = start_of((*made)->model());
+    std::copy(start.begin(), start.end(), (*made)->parameters().begin());
+    return std::move(*made);
+  }
+};
+
+TEST_F(Sequences, LearnFromEveryStep) {
+  const auto whole = network({kSteps, 2});
+  const auto single = network({2});
+  const auto sequences = data({kSteps, 2});
+  const auto examples = data({2});
+  ASSERT_TRUE(whole->accepts(sequences));
+  const auto of_whole = whole->gradient_of(sequences, {rows_up_to(kExamples), 6});
+  const auto of_single = single->gradient_of(examples, {rows_up_to(kExamples * kSteps)});
+  ASSERT_TRUE(of_whole && of_single);
+  EXPECT_NEAR(of_whole->loss / kExamples, of_single->loss / (kExamples * kSteps), 1e-6);
+  EXPECT_NEAR(of_whole->correct / kExamples, of_single->correct / (kExamples * kSteps), 1e-12);
+  for (std::size_t i = 0; i < whole->gradient().size(); ++i) {
+    EXPECT_NEAR(whole->gradient()[i], single->gradient()[i], 1e-6) << i;
+  }
+}
+
+TEST_F(Sequences, NeedAClassForEachStep) {
+  const auto model = network({kSteps, 2});
+  for (const float wrong : {-1.0F, 4.0F, 0.5F}) {
+    const auto refused = model->accepts(data({kSteps, 2}, wrong));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, errc::unsupported_feature);
+    EXPECT_THAT(refused.error().detail,
+                testing::AllOf(testing::HasSubstr("example 0"),
+                               testing::HasSubstr("at step 2"),
+                               testing::HasSubstr("0 to 3")));
+  }
+  const auto without = model->accepts(make_examples({kSteps, 2}, 4, 3));
+  ASSERT_FALSE(without);
+  EXPECT_THAT(without.error().detail,
+              testing::HasSubstr("0 targets each; the model gives scores at 3"));
 }
 
 TEST(Network, BatchNormMovesItsRunningValuesOnlyInTraining) {

@@ -60,6 +60,24 @@ TEST_F(Text, SlidesAWindowOverTheText) {
   EXPECT_TRUE(data->keys.empty());
 }
 
+TEST_F(Text, ASequenceHasATargetForEveryCharacter) {
+  options_.window = 3;
+  options_.stride = 2;
+  options_.sequence = true;
+  const auto data = load("ab\ncde");
+  ASSERT_TRUE(data) << data.error().to_string();
+  ASSERT_EQ(data->dataset.size(), 2U);
+  EXPECT_EQ(data->dataset.target_count(), 3U);
+  EXPECT_THAT(data->dataset.features(1), ElementsAre(0, 68, 69));
+  EXPECT_THAT(data->dataset.targets(1), ElementsAre(68, 69, 70));
+  EXPECT_EQ(shown(data->dataset, 1), "\ncd|e");
+
+  options_.bytes_max = 2 * (2 * 3 + 1) * sizeof(float);
+  EXPECT_TRUE(load("ab\ncde"));
+  options_.bytes_max -= 1;
+  refused("ab\ncde", "raise stride or bytes_max");
+}
+
 TEST_F(Text, StrideSkipsCharacters) {
   options_.window = 2;
   options_.stride = 2;
