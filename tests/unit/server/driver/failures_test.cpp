@@ -319,9 +319,17 @@ TEST_F(Failures, OffersAreCheckedBeforeTheirBodyIsTaken) {
       {"empty", [](wire::Offer& o) { o.bytes = 0; }, errc::shape_mismatch},
       {"base", [](wire::Offer& o) { o.base.bytes[0] ^= std::byte{1}; }, errc::shape_mismatch},
       {"none", [](wire::Offer& o) { o.examples = Examples{0}; }, errc::weight_out_of_range},
-      {"many",
-       [](wire::Offer& o) { o.examples = Examples{1'000'001}; },
-       errc::weight_out_of_range}};
+      {"many", [](wire::Offer& o) { o.examples = Examples{1'000'001}; }, errc::weight_out_of_range},
+      {"gradient",
+       [](wire::Offer& o) {
+         o.parts = {{ReportKind::gradient, o.bytes / 4}};
+       },
+       errc::unsupported_feature},
+      {"two-parts",
+       [](wire::Offer& o) {
+         o.parts = {{ReportKind::delta, o.bytes / 4 - 1}, {ReportKind::scalars, 1}};
+       },
+       errc::unsupported_feature}};
   for (const BadOffer& bad : cases) {
     const std::string name = bad.name;
     const auto job = daemon_->submit(job_toml("", name));
