@@ -199,17 +199,18 @@ Result<void> Network::losses_of(const client::Dataset& data,
                                 const Batch& batch,
                                 std::span<double> losses) {
   CHORUS_TRY(Tape* const tape, forward(data, batch, Tape::kNone));
+  const std::span<const std::uint32_t> labels(labels_);
+  const std::span<const float> values(targets_);
   for (std::size_t i = 0; i < losses.size(); ++i) {
-    const std::span<const float> values(targets_);
-    const Targets targets{std::span<const std::uint32_t>(labels_).subspan(i, 1),
+    const Targets targets{labels.subspan(i * steps_of_output_, steps_of_output_),
                           values.empty() ? values : values.subspan(i * outputs_, outputs_)};
-    losses[i] = train::loss_of(model_.loss,
-                               model_.loss_options,
-                               tape->output().subspan(i * outputs_, outputs_),
-                               outputs_,
-                               targets,
-                               {})
-                    .loss;
+    const BatchResult result = train::loss_of(model_.loss,
+                                              model_.loss_options,
+                                              tape->output().subspan(i * outputs_, outputs_),
+                                              outputs_ / steps_of_output_,
+                                              targets,
+                                              {});
+    losses[i] = result.loss / static_cast<double>(steps_of_output_);
   }
   return {};
 }

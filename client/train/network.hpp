@@ -80,7 +80,9 @@ class Network {
   Result<std::span<const float>> outputs_of(const client::Dataset& data,
                                             const Batch& batch,
                                             std::size_t layer);
-  /// Labels of the last batch.
+  /// Rows of scores of one example, each for a label: 1, or the steps of a sequence.
+  std::size_t score_rows() const noexcept { return steps_of_output_; }
+  /// Labels of the last batch, score_rows() of each example.
   std::span<const std::uint32_t> labels() const noexcept { return labels_; }
 
   /// The largest arena of the tapes made so far.

@@ -79,14 +79,16 @@ class Checks(unittest.TestCase):
         self.assertEqual(len(self.problems("audit", code | {"docs/operations.md": bad})), 2)
 
     def test_conflicts(self):
-        code = 'kConflicts[] = {\n    {"a", "b", kWhy},\n    {"c", "d, e",\n     "x"},\n};\n{"z", "y", "x"}'
-        page = "<!-- checked: conflicts -->\n| what | with | why |\n|---|---|---|\n| `a` | `b` | x |\n"
+        code = ('kConflicts[] = {\n    {"a", "b", kWhy},\n    {"c", "d, e",\n     "x"},\n};\n'
+                '{"z", "y", "x"}')
+        page = "<!-- checked: conflicts -->\n| what | with | why |\n|---|---|---|\n"
+        page += "| `a` | `b` | x |\n"
         files = {"common/tensor/plan_pairs.cpp": code}
         found = self.problems("conflicts", files | {"docs/plan.md": page})
         self.assertEqual(len(found), 1)
         self.assertIn("c + d, e", found[0])
-        found = self.problems("conflicts", files | {"docs/plan.md": page + "| `c` | `d, e` | x |\n"})
-        self.assertEqual(found, [])
+        page += "| `c` | `d, e` | x |\n"
+        self.assertEqual(self.problems("conflicts", files | {"docs/plan.md": page}), [])
 
     def test_quotes(self):
         page = "text\n<!-- quoted: a/main.cpp -->\n```cpp\nint a;\n```\n"

@@ -120,7 +120,7 @@ class Probes {
       return fail(errc::unsupported_feature,
                   "the plan's probe asks for classes; the model's loss has none");
     }
-    return passes_.network().outputs();
+    return passes_.network().outputs() / passes_.network().score_rows();
   }
 
   Result<void> labels() {
@@ -188,6 +188,11 @@ class Probes {
     std::size_t groups = 1;
     if (probe_.by_class) {
       CHORUS_TRY(groups, classes());
+      if (passes_.network().score_rows() > 1) {
+        return fail(errc::unsupported_feature,
+                    "the plan's probe asks for a mean per class; examples here have a class at "
+                    "every step");
+      }
     }
     std::vector<double> sums;
     std::vector<double> counts(groups, 0.0);

@@ -30,7 +30,8 @@ void restore(Ranges ranges,
              std::span<float> y);
 /// Σ x², in double; NaN when an element is not finite
 double squared_norm(Ranges ranges, std::span<const float> x);
-/// Scales y to at most this Euclidean norm; what is not finite stays. @source torch.nn.utils.clip_grad_norm_
+/// Scales y to at most this Euclidean norm; what is not finite stays.
+/// @source torch.nn.utils.clip_grad_norm_
 void clip(Ranges ranges, double norm_max, std::span<float> y);
 
 }  // namespace chorus::train::vectors

@@ -397,6 +397,32 @@ TEST(Probes, StatisticsAreThoseOfTheDataAlone) {
   EXPECT_NEAR(outputs[3], w[2] * 5.0F + w[3] * 7.0F, 1e-3);
 }
 
+// A class at every step: an example's loss is the mean over its steps.
+TEST(Probes, OfSequences) {
+  const ModelSpec model{{2, 3}, {Dense{"out", 2}}};
+  auto network = Network::create(model);
+  ASSERT_TRUE(network) << network.error().to_string();
+  const auto start = test::start_of(model);
+  std::copy(start.begin(), start.end(), (*network)->parameters().begin());
+  Dataset::Parts parts;
+  parts.features = {1.0F, -2.0F, 0.5F, 3.0F, 1.0F, -1.0F, 0.0F, 1.0F, 2.0F, -1.0F, 0.5F, 0.25F};
+  parts.feature_shape = {2, 3};
+  parts.targets = {0.0F, 1.0F, 1.0F, 1.0F};
+  parts.target_count = 2;
+  const auto data = Dataset::create(std::move(parts)).value();
+  TrainPlan plan;
+  plan.probe.losses = plan.probe.labels = plan.probe.only = true;
+  const auto report = run_plan(**network, data, plan, {});
+  ASSERT_TRUE(report) << report.error().to_string();
+  const auto whole = run_plan(**network, data, EvaluatePlan{}, client::CancelToken{});
+  ASSERT_TRUE(whole);
+  EXPECT_NEAR(part_of(*report, ReportKind::losses)[0], whole->metrics[0].value, 1e-6);
+  EXPECT_EQ(part_of(*report, ReportKind::labels), (Floats{1.0F, 3.0F}));
+  plan.probe.representation = "out";
+  plan.probe.by_class = true;
+  EXPECT_THAT(run_plan(**network, data, plan, {}).error().detail, HasSubstr("at every step"));
+}
+
 TEST_F(Parts, ProbesOfWhatIsNotThereAreErrors) {
   TrainPlan plan = epochs(1);
   plan.probe.representation = "nowhere";

@@ -1,0 +1,114 @@
+// Reports in parts and what a trainer keeps between tasks, over refusals and restarts.
+#include "tests/unit/client/src/client_fixture.hpp"
+
+namespace chorus::client {
+namespace {
+
+/// Reports a control variate beside the difference, and keeps it.
+struct Corrected : public AddConstant {
+  Result<TaskReport> train(const TrainTask& task, std::span<float> parameters) override {
+    auto kept = task.state->load("control");
+    if (!kept) return kept.error();
+    seen.push_back(kept->value_or(std::vector<float>{-1.0F})[0]);
+    if (auto stored = task.state->store("control", std::vector<float>{seen.back() + 2.0F});
+        !stored) {
+      return stored.error();
+    }
+    auto report = AddConstant::train(task, parameters);
+    report->parts = {{ReportKind::control_delta, {3.0F, 4.0F}}};
+    report->epochs = 1.5;
+    report->ending = Ending::early_stop;
+    report->state_epoch = task.state->epoch();
+    return report;
+  }
+  std::vector<float> seen;
+};
+
+// The first update is refused: what that task stored is forgotten. The third task is of another
+// process.
+TEST_F(ClientTest, LocalStateGoesOnWithWhatWasAccepted) {
+  std::vector<wire::Offer> offers;
+  std::vector<std::byte> body(version_.update_bytes() + 8);
+  const auto task = [&](Peer& peer, bool accepted) -> awaitable<void> {
+    co_await give_work(peer, version_);
+    if (offers.empty()) co_await peer.serve(version_.file, 1U << 20U);
+    offers.push_back(co_await take_offer(peer, 0));
+    co_await peer.take(body, 0, body.size());
+    if (accepted) {
+      co_await accept(peer, offers.back().task);
+    } else {
+      wire::Message refuse(
+          wire::Refuse{offers.back().task, errc::task_closed, "late", Duration(0)});
+      co_await peer.send(std::move(refuse));
+    }
+  };
+  serve({[&](Peer& peer) -> awaitable<void> {
+           co_await peer.greet_ready();
+           co_await task(peer, false);
+           co_await peer.expect<wire::Ready>();
+           co_await task(peer, true);
+           co_await until_gone(peer);
+         },
+         [&](Peer& peer) -> awaitable<void> {
+           co_await peer.greet_ready();
+           co_await task(peer, true);
+           co_await until_gone(peer);
+         }});
+  Corrected trainer;
+  ASSERT_TRUE(make_client()->run(trainer));
+  ASSERT_TRUE(make_client()->run(trainer));
+  EXPECT_EQ(trainer.seen, (std::vector<float>{-1.0F, -1.0F, 1.0F}));
+  ASSERT_EQ(offers.size(), 3U);
+  const std::uint64_t epochs[] = {0, 0, 1};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(offers[i].state_epoch, epochs[i]);
+    EXPECT_EQ(offers[i].epochs, 1.5);
+    EXPECT_EQ(offers[i].ending, Ending::early_stop);
+    EXPECT_EQ(offers[i].parts,
+              (std::vector<wire::ReportPart>{{ReportKind::delta, version_.parameters.size()},
+                                             {ReportKind::control_delta, 2}}));
+    EXPECT_EQ(offers[i].bytes, body.size());
+  }
+  EXPECT_EQ(offers[2].digest, body_digest(body));
+  float last = 0.0F;
+  std::memcpy(&last, body.data() + body.size() - 4, 4);
+  EXPECT_EQ(last, 4.0F);
+  body.resize(version_.update_bytes());
+  expect_update(body, 0.5F);
+  EXPECT_FALSE(std::filesystem::exists(state_ / "kept" / "next"));
+}
+
+// Killed after the offer was made durable: the state beside it counts when the repeated offer is
+// accepted.
+TEST_F(ClientTest, LocalStateSurvivesARestartBeforeTheAnswer) {
+  std::vector<std::byte> body(version_.update_bytes() + 8);
+  Corrected trainer;
+  std::unique_ptr<Client> client;
+  serve({[&](Peer& peer) -> awaitable<void> {
+           co_await peer.greet_ready();
+           co_await give_work(peer, version_);
+           co_await peer.serve(version_.file, 1U << 20U);
+           co_await peer.expect<wire::Offer>();
+           client->stop();
+           co_await until_gone(peer);
+         },
+         [&](Peer& peer) -> awaitable<void> {
+           co_await peer.greet();
+           const auto offer = co_await take_offer(peer, 0);
+           co_await peer.take(body, 0, body.size());
+           co_await accept(peer, offer.task);
+           co_await until_gone(peer);
+         }});
+  client = make_client();
+  ASSERT_TRUE(client->run(trainer));
+  client.reset();
+  EXPECT_TRUE(std::filesystem::exists(state_ / "kept" / "next"));
+  EXPECT_FALSE(std::filesystem::exists(state_ / "kept" / (kTask.job.value + ".state")));
+  ASSERT_TRUE(make_client()->run(trainer));
+  EXPECT_FALSE(std::filesystem::exists(state_ / "kept" / "next"));
+  EXPECT_TRUE(std::filesystem::exists(state_ / "kept" / (kTask.job.value + ".state")));
+  EXPECT_EQ(trainer.trained, 1);
+}
+
+}  // namespace
+}  // namespace chorus::client
