@@ -1,4 +1,5 @@
 // The AdminLink over TLS.
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -86,6 +87,26 @@ Awaitable<std::string> exchange(FrameStream& stream, std::string request, Durati
   co_return std::move(reply->bytes);
 }
 
+// The answer may come before all is sent: then it says why the rest is not wanted.
+Awaitable<std::string> send_with(FrameStream& stream,
+                                 std::string request,
+                                 std::span<const std::byte> body) {
+  wire::Message message = wire::AdminRequest{std::move(request)};
+  CHORUS_CO_OK(co_await stream.write(std::move(message)));
+  Result<void> sent;
+  for (std::uint64_t at = 0; at < body.size() && sent;) {
+    const auto part = body.subspan(at, std::min(body.size() - at, limits::kChunkBytesMax));
+    wire::Message chunk = wire::Chunk{at};
+    sent = co_await stream.write(std::move(chunk), part);
+    at += part.size();
+  }
+  auto incoming = co_await next_frame(stream, kReplyDeadline, {});
+  if (!incoming) co_return sent ? std::move(incoming).error() : std::move(sent).error();
+  auto* reply = std::get_if<wire::AdminReply>(&incoming->message);
+  if (reply == nullptr) co_return unexpected(incoming->message, "an answer");
+  co_return std::move(reply->bytes);
+}
+
 Awaitable<void> download(FrameStream& stream,
                          Sha256 version,
                          std::uint64_t bytes,
@@ -134,12 +155,13 @@ class TlsAdminLink final : public AdminLink {
 
   Result<v1::AdminReply> call(const v1::AdminRequest& request, Duration wait) override {
     auto conversation = exchange(*stream_, request.SerializeAsString(), kReplyDeadline + wait);
-    CHORUS_TRY(const auto bytes, block_on(*context_, std::move(conversation)));
-    v1::AdminReply reply;
-    if (!reply.ParseFromString(bytes)) {
-      return fail(errc::malformed_message, "the server's answer cannot be read");
-    }
-    return reply;
+    return parsed(block_on(*context_, std::move(conversation)));
+  }
+
+  Result<v1::AdminReply> call_with(const v1::AdminRequest& request,
+                                   std::span<const float> parameters) override {
+    auto conversation = send_with(*stream_, request.SerializeAsString(), std::as_bytes(parameters));
+    return parsed(block_on(*context_, std::move(conversation)));
   }
 
   Result<void> fetch(const Sha256& version, std::uint64_t bytes, const Sink& sink) override {
@@ -147,6 +169,13 @@ class TlsAdminLink final : public AdminLink {
   }
 
  private:
+  static Result<v1::AdminReply> parsed(Result<std::string> bytes) {
+    if (!bytes) return std::move(bytes).error();
+    v1::AdminReply reply;
+    if (reply.ParseFromString(*bytes)) return reply;
+    return fail(errc::malformed_message, "the server's answer cannot be read");
+  }
+
   std::unique_ptr<asio::io_context> context_;  // outlives the stream
   std::unique_ptr<FrameStream> stream_;
 };

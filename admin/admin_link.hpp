@@ -32,6 +32,10 @@ class AdminLink {
   ///         unexpected_message
   virtual Result<v1::AdminReply> call(const v1::AdminRequest& request, Duration wait = {}) = 0;
 
+  /// A call that parameters follow, in chunks. @errors as call()
+  virtual Result<v1::AdminReply> call_with(const v1::AdminRequest& request,
+                                           std::span<const float> parameters) = 0;
+
   /// Fetches `bytes` bytes of a version. @errors as call(), and of the sink
   virtual Result<void> fetch(const Sha256& version, std::uint64_t bytes, const Sink& sink) = 0;
 };

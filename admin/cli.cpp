@@ -185,7 +185,10 @@ void add_enroll(CLI::App& app, Line& line) {
 
 void add_job(CLI::App& app, Line& line) {
   auto* job = group(app, "job", "Jobs: models in training");
-  auto* submit = command(*job, "submit", "Submit a job file", "chorus job submit job.toml");
+  auto* submit = command(*job,
+                         "submit",
+                         "Submit a job file, with the model and weights it names",
+                         "chorus job submit job.toml    ([model] onnx = \"model.onnx\")");
   submit->add_option("file", line.file, "job.toml")->required();
   line.when_chosen(submit, [&line](Console& console, AdminLink& link) {
     return job_submit(console, link, line.file);

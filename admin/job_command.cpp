@@ -2,11 +2,10 @@
 #include <nlohmann/json.hpp>
 
 #include "admin/commands.hpp"
+#include "admin/job_source.hpp"
 #include "admin/message_json.hpp"
 #include "admin/replies.hpp"
 #include "chorus/v1/admin.pb.h"
-#include "common/base/files.hpp"
-#include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 
 namespace chorus::admin {
@@ -36,11 +35,17 @@ void print_summary(Console& console, const v1::JobSummary& job) {
 }  // namespace
 
 Result<void> job_submit(Console& console, AdminLink& link, const std::filesystem::path& file) {
-  CHORUS_TRY(const auto text, read_text(file, limits::kJobFileBytesMax));
+  CHORUS_TRY(const auto source, load_job(file));
   v1::AdminRequest request;
-  request.mutable_submit_job()->set_job_toml(text);
+  request.mutable_submit_job()->set_job_toml(source.toml);
   request.mutable_submit_job()->set_file_name(file.filename().string());
-  CHORUS_TRY(const auto job, job_reply(link, request));
+  request.mutable_submit_job()->set_initial_bytes(source.parameters.size() * sizeof(float));
+  for (const auto& note : source.notes) console.line(fact("note", printable(note)));
+  CHORUS_TRY(
+      const auto reply,
+      source.parameters.empty() ? link.call(request) : link.call_with(request, source.parameters));
+  if (!reply.has_job()) return wrong_reply("a job");
+  const auto& job = reply.job();
   if (console.json()) console.value(to_json(job));
   console.line(fmt::format("Job '{}' is {}: {} rounds of {}, {} parameters.",
                            printable(job.summary().job()),
@@ -48,6 +53,10 @@ Result<void> job_submit(Console& console, AdminLink& link, const std::filesystem
                            job.summary().rounds_total(),
                            printable(job.summary().strategy()),
                            human_count(job.summary().parameters())));
+  if (!source.parameters.empty()) {
+    console.line(fmt::format("It begins with the {} parameters that came with it.",
+                             human_count(source.parameters.size())));
+  }
   console.line(fmt::format("  chorus watch {}", printable(job.summary().job())));
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "admin/job_source.hpp"
 #include "common/base/try.hpp"
 #include "common/config/model_file.hpp"
 #include "common/tensor/model_json.hpp"
@@ -9,8 +10,7 @@
 namespace chorus::admin {
 namespace {
 
-Result<ModelSource> from_toml(const std::filesystem::path& file) {
-  CHORUS_TRY(auto read, config::load_model_file(file));
+ModelSource source_of(config::ModelFile read) {
   ModelSource source;
   source.format = "TOML";
   source.model = std::move(read.model);
@@ -51,8 +51,21 @@ Result<ModelSource> from_safetensors(const std::filesystem::path& file) {
 }  // namespace
 
 Result<ModelSource> load_source(const std::filesystem::path& file) {
+  if (file.extension() != ".toml") return load_named_source(file);
+  CHORUS_TRY(auto job, load_job(file));  // whose [model] may name another file
+  CHORUS_TRY(auto read, config::parse_model_file(job.toml, file.string()));
+  ModelSource source = source_of(std::move(read));
+  source.parameters = std::move(job.parameters);
+  source.notes = std::move(job.notes);
+  return source;
+}
+
+Result<ModelSource> load_named_source(const std::filesystem::path& file) {
   const auto ending = file.extension();
-  if (ending == ".toml") return from_toml(file);
+  if (ending == ".toml") {
+    CHORUS_TRY(auto read, config::load_model_file(file));
+    return source_of(std::move(read));
+  }
   if (ending == ".onnx") return from_onnx(file);
   if (ending == ".safetensors") return from_safetensors(file);
   return fail(errc::invalid_argument,

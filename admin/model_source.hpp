@@ -27,5 +27,7 @@ struct ModelSource {
 /// By the file's ending: .toml (a model or a job), .onnx, .safetensors.
 /// @errors invalid_argument: another ending; and of reading
 Result<ModelSource> load_source(const std::filesystem::path& file);
+/// The same for a file that a job names, which names no further ones.
+Result<ModelSource> load_named_source(const std::filesystem::path& file);
 
 }  // namespace chorus::admin

@@ -77,19 +77,25 @@ std::string loss_text(const ModelSpec& model) {
 
 }  // namespace
 
-Result<std::string> model_text(const ModelSpec& model) {
+Result<std::string> model_keys(const ModelSpec& model, bool loss) {
   CHORUS_OK(layout_of(model));
   CHORUS_TRY(const auto names, tensor::layer_names(model));
   ModelSpec nameless = model;
   for (Layer& layer : nameless.layers) tensor::set_name(layer, "");
   CHORUS_TRY(const auto usual, tensor::layer_names(nameless));
-  std::string text = "[model]\ninput_shape = " + text_of(model.input_shape) + "\n";
-  text += loss_text(model) + "layers = [\n";
+  std::string text = "input_shape = " + text_of(model.input_shape) + "\n";
+  if (loss) text += loss_text(model);
+  text += "layers = [\n";
   for (std::size_t i = 0; i < model.layers.size(); ++i) {
     const std::string name = names[i] == usual[i] ? "" : names[i];
     text += fmt::format("  {{ {} }},\n", std::visit(WriteLayer{name}, model.layers[i]));
   }
   return text + "]\n";
+}
+
+Result<std::string> model_text(const ModelSpec& model) {
+  CHORUS_TRY(const auto keys, model_keys(model, true));
+  return "[model]\n" + keys;
 }
 
 }  // namespace chorus::config

@@ -13,4 +13,8 @@ namespace chorus::config {
 /// @errors as layout_of
 Result<std::string> model_text(const ModelSpec& model);
 
+/// The same without its header; `loss` says whether the loss and its options are among the keys.
+/// @errors as layout_of
+Result<std::string> model_keys(const ModelSpec& model, bool loss);
+
 }  // namespace chorus::config

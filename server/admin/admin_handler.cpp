@@ -39,6 +39,17 @@ Role needed(Call call) {
   }
 }
 
+Result<void> read_call(const Peer& peer, const std::string& request, v1::AdminRequest& into) {
+  if (!into.ParseFromString(request) || into.call_case() == Call::CALL_NOT_SET) {
+    return fail(errc::malformed_message, "the administrator's request does not parse");
+  }
+  const Role role = needed(into.call_case());
+  if (*peer.role >= role) return {};
+  return fail(errc::permission_denied,
+              "'" + peer.name + "' is a " + std::string(to_string(*peer.role)) + "; this needs " +
+                  std::string(to_string(role)));
+}
+
 std::size_t page(std::uint32_t wanted) {
   return wanted == 0 ? limits::kPageRowsMax : std::min<std::size_t>(wanted, limits::kPageRowsMax);
 }
@@ -77,26 +88,33 @@ AdminHandler::AdminHandler(
       enrollment_(enrollment),
       facts_(std::move(facts)) {}
 
-asio::awaitable<Result<std::string>> AdminHandler::handle(Peer peer, std::string request) {
+Result<std::uint64_t> AdminHandler::body_bytes(const Peer& peer, const std::string& request) const {
   v1::AdminRequest call;
-  if (!call.ParseFromString(request) || call.call_case() == Call::CALL_NOT_SET) {
-    co_return fail(errc::malformed_message, "the administrator's request does not parse");
-  }
-  if (*peer.role < needed(call.call_case())) {
-    co_return fail(errc::permission_denied,
-                   "'" + peer.name + "' is a " + std::string(to_string(*peer.role)) +
-                       "; this needs " + std::string(to_string(needed(call.call_case()))));
-  }
+  CHORUS_OK(read_call(peer, request, call));
+  const std::uint64_t bytes = call.submit_job().initial_bytes();
+  if (bytes % sizeof(float) == 0 && bytes <= limits::kModelBytesMax) return bytes;
+  return fail(errc::invalid_argument,
+              std::to_string(bytes) +
+                  " bytes of first parameters were announced; expected a "
+                  "multiple of 4 up to " +
+                  std::to_string(limits::kModelBytesMax));
+}
+
+asio::awaitable<Result<std::string>> AdminHandler::handle(
+    Peer peer, std::string request, std::shared_ptr<const InitialParameters> body) {
+  v1::AdminRequest call;
+  CHORUS_CO_OK(read_call(peer, request, call));
   // The board lives on the control executor: everything below runs there.
   std::optional<Result<v1::AdminReply>> outcome;
   auto work = [](AdminHandler& self,
                  Peer who,
                  const v1::AdminRequest& what,
+                 Body with,
                  std::optional<Result<v1::AdminReply>>& into) -> asio::awaitable<void> {
-    into = co_await self.dispatch(std::move(who), what);
+    into = co_await self.dispatch(std::move(who), what, std::move(with));
   };
-  auto body = work(*this, std::move(peer), call, outcome);
-  co_await asio::co_spawn(context_.control, std::move(body), asio::use_awaitable);
+  auto running = work(*this, std::move(peer), call, std::move(body), outcome);
+  co_await asio::co_spawn(context_.control, std::move(running), asio::use_awaitable);
   CHORUS_CO_TRY(const auto reply, std::move(*outcome));
   std::string bytes = reply.SerializeAsString();
   if (bytes.size() > limits::kMessageBytesMax) {
@@ -105,13 +123,13 @@ asio::awaitable<Result<std::string>> AdminHandler::handle(Peer peer, std::string
   co_return bytes;
 }
 
-AdminHandler::Reply AdminHandler::dispatch(Peer peer, const v1::AdminRequest& request) {
+AdminHandler::Reply AdminHandler::dispatch(Peer peer, const v1::AdminRequest& request, Body body) {
   switch (request.call_case()) {
     case Call::kSubmitJob:
     case Call::kListJobs:
     case Call::kShowJob:
     case Call::kControlJob:
-      co_return co_await jobs(std::move(peer), request);
+      co_return co_await jobs(std::move(peer), request, std::move(body));
     case Call::kListRounds:
     case Call::kShowRound:
     case Call::kControlRound:
@@ -136,7 +154,7 @@ AdminHandler::Reply AdminHandler::dispatch(Peer peer, const v1::AdminRequest& re
   co_return fail(errc::malformed_message, "the administrator's request is of an unknown kind");
 }
 
-AdminHandler::Reply AdminHandler::jobs(Peer peer, const v1::AdminRequest& request) {
+AdminHandler::Reply AdminHandler::jobs(Peer peer, const v1::AdminRequest& request, Body body) {
   v1::AdminReply reply;
   if (request.has_list_jobs()) {
     for (const auto& [name, runner] : board_.jobs())
@@ -148,7 +166,8 @@ AdminHandler::Reply AdminHandler::jobs(Peer peer, const v1::AdminRequest& reques
   if (request.has_submit_job()) {
     CHORUS_CO_TRY(
         runner,
-        co_await board_.submit(request.submit_job().job_toml(), request.submit_job().file_name()));
+        co_await board_.submit(
+            request.submit_job().job_toml(), request.submit_job().file_name(), std::move(body)));
     context_.audit->add(peer.name, "job_submitted", runner->row().job.value);
   } else if (request.has_control_job()) {
     CHORUS_CO_TRY(runner, board_.find(JobId{request.control_job().job()}));

@@ -26,13 +26,19 @@ class AdminHandler final : public AdminService {
   AdminHandler(
       Context& context, Board& board, Access& access, Enrollment& enrollment, DaemonFacts facts);
 
-  boost::asio::awaitable<Result<std::string>> handle(Peer peer, std::string request) override;
+  Result<std::uint64_t> body_bytes(const Peer& peer, const std::string& request) const override;
+  boost::asio::awaitable<Result<std::string>> handle(
+      Peer peer,
+      std::string request,
+      std::shared_ptr<const InitialParameters> body = nullptr) override;
 
  private:
   using Reply = boost::asio::awaitable<Result<v1::AdminReply>>;
 
-  Reply dispatch(Peer peer, const v1::AdminRequest& request);
-  Reply jobs(Peer peer, const v1::AdminRequest& request);
+  using Body = std::shared_ptr<const InitialParameters>;
+
+  Reply dispatch(Peer peer, const v1::AdminRequest& request, Body body);
+  Reply jobs(Peer peer, const v1::AdminRequest& request, Body body);
   Reply rounds(Peer peer, const v1::AdminRequest& request);
   Reply devices(Peer peer, const v1::AdminRequest& request);
   Reply models(Peer peer, const v1::AdminRequest& request);

@@ -1,6 +1,8 @@
 #include "server/driver/board.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +19,26 @@ namespace chorus::server {
 namespace asio = boost::asio;
 
 namespace {
+
+// Parameters that came with a job must be the model's, and numbers.
+Result<void> check_initial(const ModelSpec& model, std::span<const float> initial) {
+  CHORUS_TRY(const TensorLayout layout, layout_of(model));
+  if (initial.size() != layout.parameters) {
+    return fail(errc::shape_mismatch,
+                "the model has " + std::to_string(layout.parameters) + " parameters; " +
+                    std::to_string(initial.size()) + " came with the job");
+  }
+  for (const TensorSpec& tensor : layout.tensors) {
+    const auto values = initial.subspan(tensor.offset, tensor.count);
+    if (std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); }))
+      continue;
+    return fail(errc::invalid_argument,
+                "'" + tensor.name +
+                    "' of the parameters that came with the job holds values that "
+                    "are no numbers");
+  }
+  return {};
+}
 
 JobVocabulary vocabulary() {
   return JobVocabulary{all_strategies(), all_selections()};
@@ -204,9 +226,10 @@ Result<std::shared_ptr<JobRunner>> Board::find(const JobId& job) const {
                                  : "there are: " + known));
 }
 
-asio::awaitable<Result<std::shared_ptr<JobRunner>>> Board::submit(std::string job_toml,
-                                                                  std::string file_name) {
+asio::awaitable<Result<std::shared_ptr<JobRunner>>> Board::submit(
+    std::string job_toml, std::string file_name, std::shared_ptr<const InitialParameters> initial) {
   CHORUS_CO_TRY(JobConfig config, parse_job(job_toml, file_name, vocabulary()));
+  if (initial) CHORUS_CO_OK(check_initial(config.model, initial->values.span()));
   const JobId name = config.round.job;
   const auto open = std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) {
     const JobPhase phase = entry.second->machine().job_phase();
@@ -225,15 +248,19 @@ asio::awaitable<Result<std::shared_ptr<JobRunner>>> Board::submit(std::string jo
   row.job = name;
   row.job_toml = std::move(job_toml);
   row.created_at = context_.now();
-  auto store = [this, &config, &row]() -> Result<void> {
+  auto store = [this, &config, &row, &initial]() -> Result<void> {
     CHORUS_TRY(const auto writer, context_.versions->begin(config.model));
-    CHORUS_TRY(const auto initial, initial_parameters(config.model, config.round.seed));
-    CHORUS_OK(writer->append(initial));
+    std::vector<float> drawn;
+    if (!initial) {
+      CHORUS_TRY(drawn, initial_parameters(config.model, config.round.seed));
+    }
+    const std::span<const float> first_ones = initial ? initial->values.span() : drawn;
+    CHORUS_OK(writer->append(first_ones));
     CHORUS_TRY(const VersionInfo version, writer->commit());
     row.initial_version = version.sha256;
     row.current_version = version.sha256;
     const VersionRow first{
-        version.sha256, row.job, RoundId{0}, version.bytes, initial.size(), row.created_at};
+        version.sha256, row.job, RoundId{0}, version.bytes, first_ones.size(), row.created_at};
     return context_.ledger->add_job(row, first);
   };
   auto stored = co_await net::run_on(context_.store, std::move(store));

@@ -50,8 +50,12 @@ class Board final : public DeviceDirectory {
 
   // -- jobs --
   /// Checks job.toml, makes the initial model, stores both, starts the job.
-  boost::asio::awaitable<Result<std::shared_ptr<JobRunner>>> submit(std::string job_toml,
-                                                                    std::string file_name);
+  /// @param initial  its parameters; null: they are drawn by the job's seed
+  /// @errors malformed_file; already_exists; busy; shape_mismatch, invalid_argument: of `initial`
+  boost::asio::awaitable<Result<std::shared_ptr<JobRunner>>> submit(
+      std::string job_toml,
+      std::string file_name,
+      std::shared_ptr<const InitialParameters> initial = nullptr);
   /// @errors not_found, listing the jobs there are
   Result<std::shared_ptr<JobRunner>> find(const JobId& job) const;
   const std::map<JobId, std::shared_ptr<JobRunner>>& jobs() const noexcept { return jobs_; }

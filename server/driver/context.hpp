@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "common/base/types.hpp"
+#include "common/tensor/aligned_buffer.hpp"
 #include "server/store/ledger.hpp"
 #include "server/store/versions.hpp"
 
@@ -61,6 +62,12 @@ class MemoryBudget {
 };
 
 /// Built by main, outlives everything that refers to it.
+/// Parameters that came with a job, and the memory they take.
+struct InitialParameters {
+  MemoryBudget::Grant grant;
+  tensor::AlignedBuffer<float> values;
+};
+
 struct Context {
   boost::asio::any_io_executor control;  ///< one thread: rounds, devices, administrators
   boost::asio::any_io_executor store;    ///< one thread: ledger and journals

@@ -2,12 +2,15 @@
 // do not depend on how they are done.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
 
 #include "chorus/result.hpp"
 #include "common/wire/messages.hpp"
+#include "server/driver/context.hpp"
 #include "server/net/access.hpp"
 
 namespace chorus::server {
@@ -26,8 +29,13 @@ class EnrollmentService {
 class AdminService {
  public:
   virtual ~AdminService() = default;
+  /// Bytes that follow this request in chunks, mostly 0.
+  /// @errors permission_denied: the peer may not make it; invalid_argument: no number of parameters
+  virtual Result<std::uint64_t> body_bytes(const Peer& peer, const std::string& request) const = 0;
   /// Serialised chorus.v1.AdminRequest in, chorus.v1.AdminReply out.
-  virtual boost::asio::awaitable<Result<std::string>> handle(Peer peer, std::string request) = 0;
+  /// @param body  what followed the request
+  virtual boost::asio::awaitable<Result<std::string>> handle(
+      Peer peer, std::string request, std::shared_ptr<const InitialParameters> body = nullptr) = 0;
 };
 
 }  // namespace chorus::server

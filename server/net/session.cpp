@@ -245,7 +245,13 @@ Session::Async<void> Session::handle_admin(wire::Message message) {
   if (request == nullptr) {
     co_return unexpected(wire::kind_of(message), "here in an administrator's conversation");
   }
-  auto reply = co_await services_.admin->handle(peer_, std::move(request->bytes));
+  auto follows = services_.admin->body_bytes(peer_, request->bytes);
+  if (!follows) co_return co_await refuse_request(std::move(follows).error());
+  std::shared_ptr<const InitialParameters> body;
+  if (*follows > 0) {
+    CHORUS_CO_TRY(body, co_await receive_parameters(*follows));
+  }
+  auto reply = co_await services_.admin->handle(peer_, std::move(request->bytes), std::move(body));
   if (!reply) co_return co_await refuse_request(std::move(reply).error());
   wire::Message answer(wire::AdminReply{std::move(*reply)});
   co_return co_await frames_.write(std::move(answer));

@@ -61,6 +61,8 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
   Async<bool> answer_common(const wire::Message& message);
   Async<Next> handle_device(wire::Message message);
   Async<void> handle_admin(wire::Message message);
+  /// The parameters that follow a request.
+  Async<std::shared_ptr<const InitialParameters>> receive_parameters(std::uint64_t bytes);
   /// What `request` may not have; the conversation goes on.
   Async<void> refuse_request(Failure why);
   Async<void> send_version(wire::Fetch fetch, std::shared_ptr<const VersionReader> version);

@@ -144,6 +144,40 @@ Session::Async<void> Session::send_version(wire::Fetch fetch,
 
 // ---- up ----
 
+// Whoever sends them waits for the answer. A failure ends the conversation: more chunks may be on
+// their way.
+Session::Async<std::shared_ptr<const InitialParameters>> Session::receive_parameters(
+    std::uint64_t bytes) {
+  if (bytes > services_.context->memory->budget()) {
+    co_return fail(errc::busy,
+                   std::to_string(bytes) + " bytes of parameters exceed limits.memory_budget");
+  }
+  auto received = std::make_shared<InitialParameters>();
+  CHORUS_CO_TRY(received->grant, co_await memory_for(bytes));
+  CHORUS_CO_TRY(received->values, Buffer::create(bytes / sizeof(float)));
+  const std::span<std::byte> all = std::as_writable_bytes(received->values.span());
+  for (std::uint64_t done = 0; done < bytes;) {
+    CHORUS_CO_OK(still_open());
+    const auto room = all.subspan(done, chunk_length(bytes - done));
+    CHORUS_CO_TRY(const auto incoming, co_await frames_.read(services_.idle_deadline, room));
+    const auto* chunk = std::get_if<wire::Chunk>(&incoming.message);
+    if (chunk == nullptr) {
+      CHORUS_CO_TRY(const bool answered, co_await answer_common(incoming.message));
+      if (answered) continue;
+      co_return fail(errc::unexpected_message,
+                     "the parameters of a job ended after " + std::to_string(done) + " of " +
+                         std::to_string(bytes) + " bytes");
+    }
+    if (chunk->offset != done || incoming.body.empty()) {
+      co_return fail(errc::unexpected_message,
+                     "a piece of the parameters begins at " + std::to_string(chunk->offset) +
+                         "; expected " + std::to_string(done));
+    }
+    done += incoming.body.size();
+  }
+  co_return std::shared_ptr<const InitialParameters>(std::move(received));
+}
+
 Session::Async<Session::Next> Session::handle_offer(wire::Offer offer) {
   OfferDecision decision;
   auto ask = [this, &offer, &decision] { decision = services_.board->offer(key_, offer); };

@@ -274,6 +274,10 @@ class Watch : public Commands {
     Result<v1::AdminReply> call(const v1::AdminRequest& request, Duration wait) override {
       return link_.call(request, wait);
     }
+    Result<v1::AdminReply> call_with(const v1::AdminRequest& request,
+                                     std::span<const float> parameters) override {
+      return link_.call_with(request, parameters);
+    }
     Result<void> fetch(const Sha256& v, std::uint64_t bytes, const Sink& sink) override {
       return link_.fetch(v, bytes, sink);
     }

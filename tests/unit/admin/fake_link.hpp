@@ -34,6 +34,14 @@ class FakeLink final : public AdminLink {
     return answer;
   }
 
+  std::vector<float> sent;  ///< with the last call
+
+  Result<v1::AdminReply> call_with(const v1::AdminRequest& request,
+                                   std::span<const float> parameters) override {
+    sent.assign(parameters.begin(), parameters.end());
+    return call(request, {});
+  }
+
   Result<void> fetch(const Sha256&, std::uint64_t bytes, const Sink& sink) override {
     EXPECT_EQ(bytes, model.size());
     const std::span<const std::byte> all(model);

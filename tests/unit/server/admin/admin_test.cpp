@@ -105,6 +105,130 @@ std::vector<Permission> every_call() {
   return all;
 }
 
+// ---- parameters that come with a job ----
+
+class AdminWithBody : public Admin {
+ protected:
+  Result<std::uint64_t> follows(Role role, std::uint64_t bytes) {
+    AdminRequest request;
+    request.mutable_submit_job()->set_initial_bytes(bytes);
+    const Peer peer{"ann", role};
+    return server.admin->body_bytes(peer, request.SerializeAsString());
+  }
+  Result<AdminReply> submit_with(const std::vector<float>& values) {
+    AdminRequest request;
+    request.mutable_submit_job()->set_job_toml(one_device_job());
+    request.mutable_submit_job()->set_file_name("job.toml");
+    auto body = std::make_shared<InitialParameters>();
+    body->values = tensor::AlignedBuffer<float>(values.size());
+    std::copy(values.begin(), values.end(), body->values.begin());
+    Peer peer{"ann", Role::owner};
+    auto reply = server.daemon.play(
+        server.admin->handle(std::move(peer), request.SerializeAsString(), std::move(body)));
+    if (!reply) return std::move(reply).error();
+    AdminReply parsed;
+    EXPECT_TRUE(parsed.ParseFromString(*reply));
+    return parsed;
+  }
+};
+
+TEST_F(AdminWithBody, SaysHowMuchFollowsARequest) {
+  EXPECT_EQ(follows(Role::operator_, 4000).value(), 4000U);
+  EXPECT_EQ(follows(Role::operator_, 0).value(), 0U);
+  EXPECT_EQ(follows(Role::viewer, 4000).error().code, errc::permission_denied);
+  EXPECT_EQ(follows(Role::owner, 4001).error().code, errc::invalid_argument);
+  EXPECT_EQ(follows(Role::owner, limits::kModelBytesMax).value(), limits::kModelBytesMax);
+  EXPECT_EQ(follows(Role::owner, limits::kModelBytesMax + 4).error().code, errc::invalid_argument);
+  const Peer peer{"ann", Role::owner};
+  EXPECT_EQ(server.admin->body_bytes(peer, "no message").error().code, errc::malformed_message);
+}
+
+TEST_F(AdminWithBody, AJobBeginsWithTheParametersThatCameWithIt) {
+  const auto layout =
+      layout_of(
+          parse_job(one_device_job(), "j", {all_strategies(), all_selections()}).value().model)
+          .value();
+  std::vector<float> values(layout.parameters);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) * 0.5F;
+  const auto reply = submit_with(values);
+  ASSERT_TRUE(reply) << reply.error().detail;
+  const auto name = parse_sha256(reply->job().summary().version_sha256()).value();
+  const auto version = server.daemon.context.versions->open_version(name);
+  ASSERT_TRUE(version) << version.error().detail;
+  std::vector<float> stored(values.size());
+  ASSERT_TRUE((*version)->read_parameters(0, stored));
+  EXPECT_EQ(stored, values);
+}
+
+// On the wire they follow in chunks, in order, and nothing comes between.
+TEST_F(AdminWithBody, ChunksThatDoNotFollowEndTheConversation) {
+  AdminRequest request;
+  request.mutable_submit_job()->set_job_toml(one_device_job());
+  request.mutable_submit_job()->set_initial_bytes(64);
+  const std::vector<std::byte> body(64);
+  const auto begin = [&](std::unique_ptr<Client>& client) -> boost::asio::awaitable<void> {
+    client = co_await Client::connect(server, admin_tls("ann", Role::owner));
+    co_await client->greet();
+    co_await client->say(admin_request(request.SerializeAsString()));
+  };
+  server.play([&]() -> Work {
+    std::unique_ptr<Client> client;
+    co_await begin(client);
+    wire::Message late(wire::Chunk{4});
+    co_await client->say(std::move(late), std::span(body).first(8));
+    const auto error = co_await client->hear_the_end(errc::unexpected_message);
+    EXPECT_THAT(error.detail, HasSubstr("begins at 4; expected 0"));
+  });
+  server.play([&]() -> Work {
+    std::unique_ptr<Client> client;
+    co_await begin(client);
+    wire::Message first(wire::Chunk{0});
+    co_await client->say(std::move(first), std::span(body).first(8));
+    co_await client->say(goodbye());
+    const auto error = co_await client->hear_the_end(errc::unexpected_message);
+    EXPECT_THAT(error.detail, HasSubstr("ended after 8 of 64 bytes"));
+  });
+  EXPECT_TRUE(server.daemon.board->jobs().empty());
+}
+
+// 64 bytes are no model's: the answer is an error like any other, and the conversation goes on.
+TEST_F(AdminWithBody, WhatDoesNotFitIsAnswered) {
+  AdminRequest request;
+  request.mutable_submit_job()->set_job_toml(one_device_job());
+  request.mutable_submit_job()->set_initial_bytes(64);
+  const std::vector<std::byte> body(64);
+  server.play([&]() -> Work {
+    auto client = co_await Client::connect(server, admin_tls("ann", Role::owner));
+    co_await client->greet();
+    for (int i = 0; i < 2; ++i) {
+      co_await client->say(admin_request(request.SerializeAsString()));
+      wire::Message chunk(wire::Chunk{0});
+      co_await client->say(std::move(chunk), body);
+      const auto error = co_await client->hear_a<wire::Error>();
+      EXPECT_EQ(error.code, errc::shape_mismatch);
+      EXPECT_FALSE(error.fatal);
+    }
+  });
+  EXPECT_EQ(server.daemon.memory.granted(), 0U);
+}
+
+TEST_F(AdminWithBody, ParametersThatAreNotTheModelsAreRefused) {
+  const auto layout =
+      layout_of(
+          parse_job(one_device_job(), "j", {all_strategies(), all_selections()}).value().model)
+          .value();
+  std::vector<float> values(layout.parameters + 1);
+  const auto longer = submit_with(values);
+  EXPECT_EQ(longer.error().code, errc::shape_mismatch);
+  EXPECT_THAT(longer.error().detail, HasSubstr("came with the job"));
+  values.pop_back();
+  values.back() = std::numeric_limits<float>::infinity();
+  const auto infinite = submit_with(values);
+  EXPECT_EQ(infinite.error().code, errc::invalid_argument);
+  EXPECT_THAT(infinite.error().detail, HasSubstr(layout.tensors.back().name));
+  EXPECT_TRUE(server.daemon.board->jobs().empty());
+}
+
 TEST_F(Admin, EachRoleMayDoWhatItShouldAndNoMore) {
   const auto calls = every_call();
   // A new call must be added above with the role it needs.
