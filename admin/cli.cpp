@@ -266,8 +266,10 @@ void add_model_files(CLI::App& model, Line& line) {
   auto* inspect = command(model,
                           "inspect",
                           "A model file's layers: shapes, parameters, FLOPs, bytes",
-                          "chorus model inspect examples/models/lenet5.toml");
+                          "chorus model inspect examples/models/lenet5.toml --batch 32");
   inspect->add_option("file", line.inspecting.file, ".toml, .onnx or .safetensors")->required();
+  inspect->add_option("--batch", line.inspecting.batch, "also the memory that training takes")
+      ->check(CLI::Range(1U, 65'536U));
   inspect->callback([&line] {
     line.action = [&line](Console& console) -> Result<ExitCode> {
       CHORUS_OK(model_inspect(console, line.inspecting));

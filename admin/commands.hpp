@@ -105,8 +105,10 @@ Result<void> model_export(Console& console, AdminLink& link, const ExportOptions
 // ---- inspect_command.cpp ----
 struct InspectOptions {
   std::filesystem::path file;
+  std::uint32_t batch = 0;  ///< more than 0: also what training with such batches takes
 };
-/// The layers of a model file with what they cost. @errors as load_source
+/// The layers of a model file with what they cost. chorus-agent, on this machine, says what memory
+/// training takes. @errors as load_source, output_of
 Result<void> model_inspect(Console& console, const InspectOptions& options);
 /// Whether a model can be trained here. @return failed when it cannot: every node is named
 Result<ExitCode> model_check(Console& console, const std::filesystem::path& file);

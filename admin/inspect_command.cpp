@@ -1,12 +1,19 @@
 // `chorus model inspect` and `chorus model check`: model files on this machine, without a server.
+#include <array>
+#include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "admin/commands.hpp"
 #include "admin/model_source.hpp"
+#include "admin/programs.hpp"
 #include "admin/replies.hpp"
 #include "admin/text.hpp"
+#include "common/base/files.hpp"
 #include "common/base/try.hpp"
+#include "common/config/model_text.hpp"
+#include "common/tensor/json_text.hpp"
 #include "common/tensor/layer_names.hpp"
 #include "common/tensor/model_costs.hpp"
 
@@ -14,6 +21,10 @@ namespace chorus::admin {
 namespace {
 
 using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+constexpr std::array kMemoryParts{
+    "parameter_bytes", "gradient_bytes", "optimiser_bytes", "arena_bytes", "total_bytes"};
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) {
   return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "×"));
@@ -180,6 +191,50 @@ Failure cannot_train(const std::filesystem::path& file, std::size_t problems) {
                           problems == 1 ? "has" : "have"));
 }
 
+// The device's own program knows: a model file is handed to it.
+Result<Json> training_memory(const ModelSource& source, std::uint32_t batch) {
+  CHORUS_TRY(std::string text, config::model_text(*source.model));
+  if (source.train) {
+    const auto& optimiser = source.train->optimiser;
+    constexpr std::array kNames{"sgd", "adam", "adamw", "lamb"};
+    text += fmt::format("[train]\noptimiser = \"{}\"\nmomentum = {}\n",
+                        kNames.at(static_cast<std::size_t>(optimiser.kind) - 1),
+                        optimiser.momentum);
+  }
+  const fs::path file = fs::temp_directory_path() / fmt::format("chorus-{}.toml", ::getpid());
+  CHORUS_OK(write_durably(file, std::string_view(text)));
+  const auto said = output_of({find_program("chorus-agent", "client/agent"),
+                               "memory",
+                               "--model",
+                               file.string(),
+                               "--batch",
+                               std::to_string(batch)});
+  std::error_code ignored;
+  fs::remove(file, ignored);
+  if (!said) return said.error();
+  CHORUS_TRY(const auto value, tensor::parse_json(*said, {.depth_max = 2, .values_max = 20}));
+  for (const char* key : kMemoryParts) {
+    if (!value.contains(key) || !value[key].is_number_unsigned()) {
+      return fail(errc::malformed_message,
+                  fmt::format("chorus-agent did not say '{}'; is it of this version?", key));
+    }
+  }
+  return Json(value);
+}
+
+void print_memory(Console& console, const Json& memory, std::uint32_t batch) {
+  const auto bytes = [&memory](const char* key) {
+    return human_bytes(memory[key].get<std::uint64_t>());
+  };
+  console.line(fact(fmt::format("batch {}", batch),
+                    fmt::format("{} to train: parameters {}, gradients {}, optimiser {}, arena {}",
+                                bytes("total_bytes"),
+                                bytes("parameter_bytes"),
+                                bytes("gradient_bytes"),
+                                bytes("optimiser_bytes"),
+                                bytes("arena_bytes"))));
+}
+
 }  // namespace
 
 Result<void> model_inspect(Console& console, const InspectOptions& options) {
@@ -189,11 +244,16 @@ Result<void> model_inspect(Console& console, const InspectOptions& options) {
   if (!source.model) return print_weights(console, file, source.weights), Result<void>();
   CHORUS_TRY(const auto costs, tensor::costs_of(*source.model));
   const Totals totals = totals_of(costs);
+  Json memory;
+  if (options.batch > 0) {
+    CHORUS_TRY(memory, training_memory(source, options.batch));
+  }
   if (console.json()) {
     Json value;
     value["file"] = file;
     value["format"] = source.format;
     value.update(json_of(*source.model, costs, totals));
+    if (options.batch > 0) value["training_memory"] = memory;
     value["notes"] = source.notes;
     console.value(value);
   }
@@ -213,6 +273,7 @@ Result<void> model_inspect(Console& console, const InspectOptions& options) {
   console.line(fact("training",
                     fmt::format("{} FLOPs per example, forwards and backwards",
                                 human_flops(totals.training_flops))));
+  if (options.batch > 0) print_memory(console, memory, options.batch);
   for (const auto& note : source.notes) console.line(fact("note", printable(note)));
   return {};
 }

@@ -1,29 +1,13 @@
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "admin/commands.hpp"
+#include "admin/programs.hpp"
 
 namespace chorus::admin {
 namespace fs = std::filesystem;
-namespace {
-
-// Beside this program (as installed, or in a build tree), else wherever PATH finds it.
-std::string find_daemon() {
-  std::error_code error;
-  const auto self = fs::read_symlink("/proc/self/exe", error);
-  if (!error) {
-    const auto folder = self.parent_path();
-    for (const auto& place : {folder / "chorusd", folder.parent_path() / "server" / "chorusd"}) {
-      if (::access(place.c_str(), X_OK) == 0) return place.string();
-    }
-  }
-  return "chorusd";
-}
-
-}  // namespace
 
 Failure start(const StartOptions& options) {
   const auto config = options.folder / "server.toml";
@@ -34,7 +18,7 @@ Failure start(const StartOptions& options) {
                             options.folder.string(),
                             options.folder.string()));
   }
-  std::vector<std::string> words{find_daemon(), "--config", config.string()};
+  std::vector<std::string> words{find_program("chorusd", "server"), "--config", config.string()};
   words.insert(words.end(), options.more.begin(), options.more.end());
   std::vector<char*> pointers;
   for (auto& word : words) pointers.push_back(word.data());

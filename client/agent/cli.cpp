@@ -40,6 +40,7 @@ struct CommandLine {
   EnrollCommand enroll;
   TrainCommand train;
   EvaluateCommand evaluate;
+  MemoryCommand memory;
 };
 
 // The file comes before the flags, which overrule it: so it is looked for before they are parsed.
@@ -205,6 +206,14 @@ void add_others(CLI::App& app, CommandLine& line) {
   evaluate->add_flag("--json", line.evaluate.json, "Print one JSON object");
   add_data_options(*evaluate, line);
 
+  CLI::App* memory = app.add_subcommand("memory", "Print what training a model takes, as JSON");
+  memory->footer("Example: chorus-agent memory --model examples/models/lenet5.toml --batch 10");
+  memory->add_option("--model", line.memory.model, "Model or job file (.toml), or .safetensors")
+      ->required();
+  memory->add_option("--batch", line.memory.batch, "Examples of a batch")
+      ->check(CLI::Range(1, 65'536))
+      ->capture_default_str();
+
   app.add_subcommand("version", "Print version and kernels");
 }
 
@@ -233,6 +242,8 @@ int perform(const CLI::App& app, CommandLine& line, std::ostream& out, std::ostr
     line.train.data = line.config.data;
     if (auto checked = check_data(line.config.data); !checked) return usage(checked.error(), err);
     done = train(line.train, out);
+  } else if (app.got_subcommand("memory")) {
+    done = memory(line.memory, out);
   } else if (app.got_subcommand("evaluate")) {
     line.evaluate.data = line.config.data;
     if (auto checked = check_data(line.config.data); !checked) return usage(checked.error(), err);

@@ -42,4 +42,12 @@ struct EvaluateCommand {
 /// Prints loss and accuracy of a model on the test set.
 Result<void> evaluate(const EvaluateCommand& command, std::ostream& out);
 
+struct MemoryCommand {
+  std::filesystem::path model;  ///< as load_model() takes it
+  std::uint32_t batch = 32;
+};
+/// Prints, as one JSON object, what training with such a batch takes: parameters, gradients, the
+/// optimiser's copies, and the arena that holds activations, their gradients and scratch.
+Result<void> memory(const MemoryCommand& command, std::ostream& out);
+
 }  // namespace chorus::agent

@@ -312,7 +312,7 @@ Result<std::size_t> Importer::find_output() {
         "the sigmoid at the end is left out: the loss, binary_cross_entropy, computes it");
   }
   const Sides& shape = step(at).shape;
-  const bool classes = shape.size() == 1 && shape.front() > 1;
+  const bool classes = shape.size() <= 2 && shape.back() > 1;  // of an example, or of each step
   if (!classes && import_.model.loss == Loss::softmax_cross_entropy) {
     import_.model.loss = Loss::mean_squared_error;
   }

@@ -88,6 +88,12 @@ TEST_F(Tutorial, FromPyTorchToAFederationAndBack) {
 
   const auto check = federation.admin({"model", "check", "--onnx", at("digits.onnx")});
   EXPECT_EQ(check.at("trains"), true);
+  const auto costs = federation.admin({"model", "inspect", at("job.toml"), "--batch", "16"});
+  EXPECT_EQ(costs.at("parameters"), 5'082);
+  const auto& memory = costs.at("training_memory");
+  EXPECT_EQ(memory.at("parameter_bytes"), 5'114 * 4);
+  EXPECT_EQ(memory.at("optimiser_bytes"), 5'114 * 4) << "momentum, as the job says";
+  EXPECT_GT(memory.at("total_bytes"), 3 * 5'114 * 4);
   const auto job = federation.admin({"job", "submit", at("job.toml")});
   const std::string first = job.at("summary").at("version_sha256");
   federation.admin(

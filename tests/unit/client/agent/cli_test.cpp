@@ -38,11 +38,39 @@ Outcome call(std::vector<std::string> words) {
   return outcome;
 }
 
+// Copies of the optimiser: none, one (momentum), two (adam); the arena grows with the batch.
+TEST(AgentCli, SaysWhatTrainingTakes) {
+  const test::TempFolder folder;
+  const auto taken = [&](const std::string& train, const char* batch) {
+    const auto file = (folder.path() / "m.toml").string();
+    std::ofstream(file) << "[model]\ninput_shape = [8]\n[[model.layers]]\ntype = \"dense\"\n"
+                           "units = 4\n[train]\n"
+                        << train;
+    const auto outcome = call({"memory", "--model", file, "--batch", batch});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out);
+  };
+  const auto small = taken("", "1");
+  EXPECT_EQ(small.at("parameter_bytes"), 36 * 4);
+  EXPECT_EQ(small.at("gradient_bytes"), 36 * 4);
+  EXPECT_EQ(small.at("optimiser_bytes"), 0);
+  EXPECT_EQ(taken("momentum = 0.5", "1").at("optimiser_bytes"), 36 * 4);
+  EXPECT_EQ(taken("optimiser = \"adam\"", "1").at("optimiser_bytes"), 2 * 36 * 4);
+  const auto large = taken("", "512");
+  // At least the scores and their gradients.
+  EXPECT_GE(large.at("arena_bytes").get<int>(), 512 * 4 * 4);
+  EXPECT_GT(large.at("arena_bytes"), small.at("arena_bytes"));
+  EXPECT_EQ(large.at("total_bytes").get<int>(), 2 * 36 * 4 + large.at("arena_bytes").get<int>());
+  EXPECT_EQ(call({"memory", "--model", "none.toml"}).code, 1);
+  EXPECT_EQ(call({"memory", "--model", "m.toml", "--batch", "0"}).code, 2);
+}
+
 TEST(AgentCli, HelpsWithAnExample) {
   for (const std::vector<std::string>& words : {std::vector<std::string>{"run", "--help"},
                                                 {"enroll", "--help"},
                                                 {"train", "--help"},
-                                                {"evaluate", "--help"}}) {
+                                                {"evaluate", "--help"},
+                                                {"memory", "--help"}}) {
     const auto outcome = call(words);
     EXPECT_EQ(outcome.code, 0) << words[0];
     EXPECT_THAT(outcome.out, AllOf(HasSubstr("Example:"), HasSubstr("chorus-agent " + words[0])));
