@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
 
 #include "common/base/assert.hpp"
 
@@ -77,6 +80,66 @@ BatchResult softmax_cross_entropy(const LossOptions& options,
   return result;
 }
 
+// log(exp a + exp b), whatever their size.
+double log_add(double a, double b) {
+  const double top = std::max(a, b);
+  if (top == -std::numeric_limits<double>::infinity()) return top;
+  return top + std::log(std::exp(a - top) + std::exp(b - top));
+}
+
+// Examples whose times are equal, from one place of an order to before another.
+struct Run {
+  std::size_t first;
+  std::size_t end;
+  double log_sum;  // of the exponentials of those who are still there
+  double events;
+};
+
+// Breslow's form: −1/E·Σ_{i ended} (z_i − log Σ_{t_j ≥ t_i} exp z_j), E the number that ended. From
+// the longest time to the shortest, so that the sum over those still there grows.
+BatchResult cox_partial_likelihood(std::span<const float> risks,
+                                   std::span<const float> survival,
+                                   std::span<float> gradient) {
+  constexpr double kNothing = -std::numeric_limits<double>::infinity();
+  std::vector<std::size_t> order(risks.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto time = [survival](std::size_t i) { return survival[2 * i]; };
+  const auto ended = [survival](std::size_t i) { return survival[2 * i + 1] > 0.5F; };
+  std::stable_sort(
+      order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return time(a) > time(b); });
+  BatchResult result;
+  std::vector<Run> runs;
+  double log_sum = kNothing;
+  double events = 0.0;
+  for (std::size_t first = 0; first < order.size(); first = runs.back().end) {
+    Run run{first, first, 0.0, 0.0};
+    for (; run.end < order.size() && time(order[run.end]) == time(order[first]); ++run.end) {
+      log_sum = log_add(log_sum, risks[order[run.end]]);
+      if (ended(order[run.end])) run.events += 1.0;
+    }
+    run.log_sum = log_sum;
+    for (std::size_t k = first; k < run.end; ++k) {
+      if (ended(order[k])) result.loss += log_sum - double{risks[order[k]]};
+    }
+    events += run.events;
+    runs.push_back(run);
+  }
+  std::fill(gradient.begin(), gradient.end(), 0.0F);
+  if (events == 0.0) return {};
+  result.loss *= static_cast<double>(risks.size()) / events;
+  if (gradient.empty()) return result;
+  double log_hazard = kNothing;  // of Σ events / sum, over the runs that are not longer
+  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+    log_hazard = log_add(log_hazard, std::log(run->events) - run->log_sum);
+    for (std::size_t k = run->first; k < run->end; ++k) {
+      const std::size_t i = order[k];
+      const double share = std::exp(double{risks[i]} + log_hazard);
+      gradient[i] = static_cast<float>((share - (ended(i) ? 1.0 : 0.0)) / events);
+    }
+  }
+  return result;
+}
+
 struct Term {
   double loss;
   double slope;
@@ -114,6 +177,10 @@ BatchResult loss_of(Loss loss,
   if (loss == Loss::softmax_cross_entropy) {
     CHORUS_ASSERT(outputs.size() == targets.labels.size() * width);
     return softmax_cross_entropy(options, outputs, width, targets.labels, gradient);
+  }
+  if (loss == Loss::cox_partial_likelihood) {
+    CHORUS_ASSERT(width == 1 && 2 * outputs.size() == targets.values.size());
+    return cox_partial_likelihood(outputs, targets.values, gradient);
   }
   CHORUS_ASSERT(outputs.size() == targets.values.size());
   BatchResult result;

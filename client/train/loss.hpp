@@ -22,7 +22,9 @@ struct BatchResult {
 struct Targets {
   /// For softmax_cross_entropy: u32[n × steps], below the classes.
   std::span<const std::uint32_t> labels;
-  std::span<const float> values;  ///< f32[n × outputs], for the other losses
+  /// For the other losses: f32[n × outputs]; for cox_partial_likelihood f32[n × 2], times and
+  /// whether they ended (1) or were censored (0).
+  std::span<const float> values;
 };
 
 /// The loss of a batch, averaged over examples (and targets), by the formulas of docs/models.md.

@@ -41,6 +41,8 @@ Result<std::unique_ptr<Network>> Network::create(const ModelSpec& model, unsigne
   if (by_class(model) && shapes.back().size() == 2) {
     network->steps_of_output_ = shapes.back()[0];
   }
+  const bool survival = model.loss == Loss::cox_partial_likelihood;
+  network->targets_each_ = by_class(model) ? 0 : survival ? 2 : network->outputs_;
   network->has_batch_norm_ =
       std::any_of(model.layers.begin(), model.layers.end(), [](const Layer& layer) {
         return std::holds_alternative<BatchNorm>(layer);
@@ -61,6 +63,7 @@ Result<void> Network::accepts(const client::Dataset& data) const {
                             tensor::describe_shape(want)));
   }
   CHORUS_OK(accepts_indices(data));
+  if (model_.loss == Loss::cox_partial_likelihood) return accepts_survival(data);
   return by_class(model_) ? accepts_labels(data) : accepts_targets(data);
 }
 
@@ -103,6 +106,25 @@ Result<void> Network::accepts_steps(const client::Dataset& data) const {
                               j,
                               outputs_ / steps_of_output_ - 1));
     }
+  }
+  return {};
+}
+
+Result<void> Network::accepts_survival(const client::Dataset& data) const {
+  if (data.target_count() != 2) {
+    return fail(errc::unsupported_feature,
+                fmt::format("the examples here have {} targets each; cox_partial_likelihood "
+                            "expects 2, a time and whether it ended (1) or was censored (0)",
+                            data.target_count()));
+  }
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const float ended = data.targets(i)[1];
+    if (ended == 0.0F || ended == 1.0F) continue;
+    return fail(errc::unsupported_feature,
+                fmt::format("example {} here has {} as its second target; cox_partial_likelihood "
+                            "expects 1 for a time that ended and 0 for a censored one",
+                            i,
+                            ended));
   }
   return {};
 }
@@ -166,7 +188,7 @@ Result<BatchResult> Network::gradient_of(const client::Dataset& data,
     last_->forward();
     const std::span<float> slopes = last_->output_gradient();
     const std::size_t used = batch.rows.size() * outputs_;
-    result = measure(*last_, batch.rows.size(), slopes.first(used));
+    result = measure(*last_, {0, batch.rows.size()}, slopes.first(used));
     std::fill(slopes.begin() + static_cast<std::ptrdiff_t>(used), slopes.end(), 0.0F);
     last_->backward(fused);
   }));
@@ -190,28 +212,20 @@ Result<Tape*> Network::forward(const client::Dataset& data,
   return tape;
 }
 
-Result<BatchResult> Network::loss_of(const client::Dataset& data, const Batch& batch) {
+Result<BatchResult> Network::loss_of(const client::Dataset& data,
+                                     const Batch& batch,
+                                     Evaluation* whole) {
   CHORUS_TRY(Tape* const tape, forward(data, batch, Tape::kNone));
-  return measure(*tape, batch.rows.size(), {});
+  const Part all{0, batch.rows.size()};
+  if (whole != nullptr) whole->add(tape->output().first(all.count * outputs_), targets_of(all));
+  return measure(*tape, all, {});
 }
 
 Result<void> Network::losses_of(const client::Dataset& data,
                                 const Batch& batch,
                                 std::span<double> losses) {
   CHORUS_TRY(Tape* const tape, forward(data, batch, Tape::kNone));
-  const std::span<const std::uint32_t> labels(labels_);
-  const std::span<const float> values(targets_);
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    const Targets targets{labels.subspan(i * steps_of_output_, steps_of_output_),
-                          values.empty() ? values : values.subspan(i * outputs_, outputs_)};
-    const BatchResult result = train::loss_of(model_.loss,
-                                              model_.loss_options,
-                                              tape->output().subspan(i * outputs_, outputs_),
-                                              outputs_ / steps_of_output_,
-                                              targets,
-                                              {});
-    losses[i] = result.loss / static_cast<double>(steps_of_output_);
-  }
+  for (std::size_t i = 0; i < losses.size(); ++i) losses[i] = measure(*tape, {i, 1}, {}).loss;
   return {};
 }
 
@@ -224,13 +238,23 @@ Result<std::span<const float>> Network::outputs_of(const client::Dataset& data,
   return all.first(all.size() / made_for * batch.rows.size());
 }
 
-BatchResult Network::measure(Tape& tape, std::size_t examples, std::span<float> gradient) const {
-  BatchResult result = train::loss_of(model_.loss,
-                                      model_.loss_options,
-                                      tape.output().first(examples * outputs_),
-                                      outputs_ / steps_of_output_,
-                                      {labels_, targets_},
-                                      gradient);
+Targets Network::targets_of(const Part& part) const {
+  if (targets_each_ > 0) {
+    return {{},
+            std::span(targets_).subspan(part.first * targets_each_, part.count * targets_each_)};
+  }
+  const std::size_t rows = steps_of_output_;
+  return {std::span(labels_).subspan(part.first * rows, part.count * rows), {}};
+}
+
+BatchResult Network::measure(const Tape& tape, const Part& part, std::span<float> gradient) const {
+  BatchResult result =
+      train::loss_of(model_.loss,
+                     model_.loss_options,
+                     tape.output().subspan(part.first * outputs_, part.count * outputs_),
+                     outputs_ / steps_of_output_,
+                     targets_of(part),
+                     gradient);
   const auto steps = static_cast<double>(steps_of_output_);
   result.loss /= steps;
   result.correct /= steps;
@@ -265,7 +289,7 @@ void Network::load(Tape& tape, const client::Dataset& data, std::span<const std:
   CHORUS_ASSERT(input.size() >= rows.size() * data.feature_count());
   const std::size_t steps = steps_of_output_;
   labels_.resize(rows.size() * steps);
-  targets_.resize(by_class(model_) ? 0 : rows.size() * outputs_);
+  targets_.resize(rows.size() * targets_each_);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const auto features = data.features(rows[i]);
     std::copy(features.begin(), features.end(), input.subspan(i * features.size()).begin());
@@ -284,7 +308,7 @@ void Network::load(Tape& tape, const client::Dataset& data, std::span<const std:
     } else {
       std::copy(targets.begin(),
                 targets.end(),
-                targets_.begin() + static_cast<std::ptrdiff_t>(i * outputs_));
+                targets_.begin() + static_cast<std::ptrdiff_t>(i * targets_each_));
     }
   }
   // The rest of the tape's batch: finite numbers that carry no weight.

@@ -13,6 +13,7 @@
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
 #include "client/train/loss.hpp"
+#include "client/train/metrics.hpp"
 #include "client/train/tape/tape.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 
@@ -38,6 +39,8 @@ class Network {
   const ModelSpec& model() const noexcept { return model_; }
   const TensorLayout& layout() const noexcept { return layout_; }
   std::size_t inputs() const noexcept { return inputs_; }
+  /// Of one step; with softmax_cross_entropy the classes.
+  std::size_t scores() const noexcept { return outputs_ / steps_of_output_; }
   /// Of one example, of all its steps.
   std::size_t outputs() const noexcept { return outputs_; }
 
@@ -71,7 +74,10 @@ class Network {
   /// Of the last gradient_of() with a fused step.
   bool stepped(std::size_t tensor) const noexcept { return last_->fused(tensor); }
   /// Forward only, as in evaluation.
-  Result<BatchResult> loss_of(const client::Dataset& data, const Batch& batch);
+  /// @param whole  not null: learns of outputs and targets, too
+  Result<BatchResult> loss_of(const client::Dataset& data,
+                              const Batch& batch,
+                              Evaluation* whole = nullptr);
 
   /// As loss_of(), example by example. @pre losses.size() == batch.rows.size()
   Result<void> losses_of(const client::Dataset& data, const Batch& batch, std::span<double> losses);
@@ -101,7 +107,14 @@ class Network {
   Result<Tape*> tape_for(const Batch& batch, Tape::Mode mode, std::size_t observed = Tape::kNone);
   Result<Tape*> forward(const client::Dataset& data, const Batch& batch, std::size_t observed);
   void load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows);
-  BatchResult measure(Tape& tape, std::size_t examples, std::span<float> gradient) const;
+  /// Of some examples of the batch that a tape has gone through.
+  struct Part {
+    std::size_t first = 0;
+    std::size_t count = 0;
+  };
+  Targets targets_of(const Part& part) const;
+  BatchResult measure(const Tape& tape, const Part& part, std::span<float> gradient) const;
+  Result<void> accepts_survival(const client::Dataset& data) const;
   Result<void> accepts_labels(const client::Dataset& data) const;
   Result<void> accepts_steps(const client::Dataset& data) const;
   Result<void> accepts_targets(const client::Dataset& data) const;
@@ -113,6 +126,7 @@ class Network {
   std::size_t inputs_ = 0;
   std::size_t outputs_ = 0;
   std::size_t steps_of_output_ = 1;  // rows of scores of one example
+  std::size_t targets_each_ = 0;     // numbers an example aims at; 0: at classes
   bool has_batch_norm_ = false;
   tensor::AlignedBuffer<float> parameters_;
   tensor::AlignedBuffer<float> gradient_;

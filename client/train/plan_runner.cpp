@@ -93,6 +93,7 @@ Result<TaskReport> run_plan(Network& network,
   std::vector<std::uint32_t> rows(data.size());
   std::iota(rows.begin(), rows.end(), 0U);
   Totals totals(network.model().loss);
+  Evaluation whole(network.model(), network.scores());
   const std::size_t capacity = std::min<std::size_t>(plan.batch_size, rows.size());
   for (std::size_t first = 0; first < rows.size(); first += plan.batch_size) {
     if (cancel.cancelled()) {
@@ -100,7 +101,7 @@ Result<TaskReport> run_plan(Network& network,
     }
     const auto batch = std::span<const std::uint32_t>(rows).subspan(
         first, std::min<std::size_t>(plan.batch_size, rows.size() - first));
-    CHORUS_TRY(const BatchResult result, network.loss_of(data, {batch, capacity}));
+    CHORUS_TRY(const BatchResult result, network.loss_of(data, {batch, capacity}, &whole));
     if (!std::isfinite(result.loss)) {
       return fail(errc::not_finite,
                   fmt::format("the model's loss is not finite on the hold-out examples {} to {}",
@@ -109,7 +110,9 @@ Result<TaskReport> run_plan(Network& network,
     }
     totals.add(result, batch.size());
   }
-  return TaskReport{totals.examples(), 0, totals.metrics()};
+  TaskReport report{totals.examples(), 0, totals.metrics()};
+  for (Metric& metric : whole.metrics()) report.metrics.push_back(std::move(metric));
+  return report;
 }
 
 }  // namespace chorus::train

@@ -141,6 +141,12 @@ Result<void> LayerWriter::put(const GlobalAvgPool&, const Place&) {
   return {};
 }
 
+Result<void> LayerWriter::put(const GlobalMaxPool&, const Place&) {
+  current = graph_.add("GlobalMaxPool", {current});
+  current = graph_.add("Flatten", {current}, {{"axis", std::int64_t{1}}});
+  return {};
+}
+
 Result<void> LayerWriter::put(const Relu&, const Place&) {
   current = graph_.add("Relu", {current});
   return {};

@@ -42,6 +42,7 @@ class LayerWriter {
   Result<void> put(const AvgPool2d& layer, const Place& at);
   Result<void> put(const AvgPool1d& layer, const Place& at);
   Result<void> put(const GlobalAvgPool& layer, const Place& at);
+  Result<void> put(const GlobalMaxPool& layer, const Place& at);
   Result<void> put(const Relu& layer, const Place& at);
   Result<void> put(const LeakyRelu& layer, const Place& at);
   Result<void> put(const Gelu& layer, const Place& at);

@@ -47,6 +47,7 @@ const std::map<std::string_view, Importer::Handler>& Importer::handlers() {
       {"Gelu", &Importer::gelu},
       {"Gemm", &Importer::gemm},
       {"GlobalAveragePool", &Importer::global_average_pool},
+      {"GlobalMaxPool", &Importer::global_max_pool},
       {"GroupNormalization", &Importer::group_norm},
       {"Identity", &Importer::identity},
       {"InstanceNormalization", &Importer::instance_norm},

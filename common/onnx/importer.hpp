@@ -87,6 +87,8 @@ class Importer {
   Result<void> max_pool(const Node& node);
   Result<void> average_pool(const Node& node);
   Result<void> global_average_pool(const Node& node);
+  Result<void> global_max_pool(const Node& node);
+  Result<void> global_pool(const Node& node, const Layer& layer);
   Result<void> batch_norm(const Node& node);
   Result<void> layer_norm(const Node& node);
   Result<void> instance_norm(const Node& node);

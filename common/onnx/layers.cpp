@@ -235,17 +235,25 @@ Result<void> Importer::average_pool(const Node& node) {
   return pool<AvgPool1d, AvgPool2d>(node);
 }
 
-Result<void> Importer::global_average_pool(const Node& node) {
+Result<void> Importer::global_pool(const Node& node, const Layer& layer) {
   CHORUS_TRY(const Flow held, value(node, 0));
   CHORUS_TRY(const std::size_t input, plain(held, node));
   if (step(input).shape.size() < 2) return refuse("its input has no positions");
   const std::uint64_t channels = step(input).shape[0];
-  const std::size_t made = emit(GlobalAvgPool{}, {input}, {channels}, node);
+  const std::size_t made = emit(layer, {input}, {channels}, node);
   Shape shape(held.shape.size(), 1);  // the axes stay
   shape[0] = batch_;
   shape[1] = static_cast<std::int64_t>(channels);
   set(node, Flow{made, shape, nullptr, Stage::none, 1, 0, nullptr, ""});
   return {};
+}
+
+Result<void> Importer::global_average_pool(const Node& node) {
+  return global_pool(node, GlobalAvgPool{});
+}
+
+Result<void> Importer::global_max_pool(const Node& node) {
+  return global_pool(node, GlobalMaxPool{});
 }
 
 Result<void> Importer::batch_norm(const Node& node) {

@@ -33,7 +33,6 @@ std::string_view suggestion_for(std::string_view op) {
       {"LRN", "use BatchNormalization or group norm"},
       {"LpNormalization", "use LayerNormalization"},
       {"RNN", "use LSTM or GRU"},
-      {"GlobalMaxPool", "use GlobalAveragePool"},
       {"ReduceMax", "use ReduceMean"},
       {"ReduceSum", "use ReduceMean"},
       {"LpPool", "use AveragePool"},

@@ -28,7 +28,8 @@ inline constexpr std::array kLossNames{
     LossName{"binary_cross_entropy", Loss::binary_cross_entropy},
     LossName{"mean_squared_error", Loss::mean_squared_error},
     LossName{"mean_absolute_error", Loss::mean_absolute_error},
-    LossName{"huber", Loss::huber}};
+    LossName{"huber", Loss::huber},
+    LossName{"cox_partial_likelihood", Loss::cox_partial_likelihood}};
 std::string_view name_of(Loss loss) noexcept;  ///< "unknown" for what is not in the list
 
 /// Names a layer that has tensors; nothing happens to others.

@@ -119,6 +119,11 @@ struct LayerTraits<GlobalAvgPool> : PlainTraits<GlobalAvgPool> {
 };
 
 template <>
+struct LayerTraits<GlobalMaxPool> : PlainTraits<GlobalMaxPool> {
+  static constexpr std::string_view kind = "global_max_pool";
+};
+
+template <>
 struct LayerTraits<Relu> : PlainTraits<Relu> {
   static constexpr std::string_view kind = "relu";
 };

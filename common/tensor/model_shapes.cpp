@@ -124,10 +124,8 @@ class OutputShape {
   Result<Shape> operator()(const AvgPool2d& pool) const { return pooling(pool, 3); }
   Result<Shape> operator()(const MaxPool1d& pool) const { return pooling(pool, 2); }
   Result<Shape> operator()(const AvgPool1d& pool) const { return pooling(pool, 2); }
-  Result<Shape> operator()(const GlobalAvgPool&) const {
-    if (input_.size() < 2) return misfit("channels x positions");
-    return Shape{input_[0]};
-  }
+  Result<Shape> operator()(const GlobalAvgPool&) const { return pooled(); }
+  Result<Shape> operator()(const GlobalMaxPool&) const { return pooled(); }
   Result<Shape> operator()(const Softmax&) const { return rows(); }
   Result<Shape> operator()(const LayerNorm&) const { return rows(); }
   Result<Shape> operator()(const GroupNorm& norm) const {
@@ -196,6 +194,10 @@ class OutputShape {
   }
 
  private:
+  Result<Shape> pooled() const {
+    if (input_.size() < 2) return misfit("channels x positions");
+    return Shape{input_[0]};
+  }
   Failure misfit(std::string_view expected) const {
     return fail(errc::invalid_argument,
                 fmt::format("{} receives {} and expects {}",
@@ -319,12 +321,18 @@ Result<void> check_loss_options(const ModelSpec& model, std::uint64_t outputs) {
 }
 
 Result<void> check_output(const ModelSpec& model, const Shape& output) {
-  const auto number = static_cast<unsigned>(model.loss);
-  if (number < 1 || number > static_cast<unsigned>(Loss::huber)) {
+  if (tensor::name_of(model.loss) == "unknown") {
     return bad_loss(
         fmt::format("loss {} is unknown; expected softmax_cross_entropy or another of "
                     "chorus/model.hpp",
-                    number));
+                    static_cast<unsigned>(model.loss)));
+  }
+  if (model.loss == Loss::cox_partial_likelihood && output != Shape{1}) {
+    return bad_loss(
+        fmt::format("the last output, of {}, is {}; cox_partial_likelihood expects "
+                    "one risk",
+                    describe_layer(model, model.layers.size() - 1),
+                    describe_shape(output)));
   }
   const bool classes = model.loss == Loss::softmax_cross_entropy;
   const bool fits = classes ? output.size() <= 2 && output.back() >= 2 : output.size() == 1;

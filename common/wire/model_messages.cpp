@@ -166,6 +166,7 @@ Result<void> loss_from(const pb::ModelSpec& proto, ModelSpec& spec) {
     case pb::LOSS_MEAN_SQUARED_ERROR:
     case pb::LOSS_MEAN_ABSOLUTE_ERROR:
     case pb::LOSS_HUBER:
+    case pb::LOSS_COX_PARTIAL_LIKELIHOOD:
       spec.loss = static_cast<Loss>(proto.loss());
       if (options.huber_delta() != 0.0) spec.loss_options.huber_delta = options.huber_delta();
       return {};

@@ -30,6 +30,7 @@ class Totals {
     if (kind_ == Loss::softmax_cross_entropy || kind_ == Loss::binary_cross_entropy) {
       return {loss, {"accuracy", correct_ / count}};
     }
+    if (kind_ == Loss::cox_partial_likelihood) return {loss};
     return {loss, {"rmse", std::sqrt(squares_ / count)}};
   }
 

@@ -32,6 +32,7 @@ void add_layer(Graph& graph, const MaxPool1d& layer, const Place& place);
 void add_layer(Graph& graph, const AvgPool2d& layer, const Place& place);
 void add_layer(Graph& graph, const AvgPool1d& layer, const Place& place);
 void add_layer(Graph& graph, const GlobalAvgPool& layer, const Place& place);
+void add_layer(Graph& graph, const GlobalMaxPool& layer, const Place& place);
 
 // activation.cpp
 void add_layer(Graph& graph, const Relu& layer, const Place& place);

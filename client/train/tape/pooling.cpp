@@ -72,6 +72,20 @@ Windows windows_of(const Graph& graph, const L& pool, dnnl::algorithm algorithm)
 constexpr auto kMax = dnnl::algorithm::pooling_max;
 constexpr auto kMean = dnnl::algorithm::pooling_avg_include_padding;
 
+void add_global_pooling(Graph& graph, dnnl::algorithm algorithm) {
+  const Dims in = graph.current.dims();
+  const Dims sides(in.begin() + 2, in.end());
+  add_pooling(graph, {algorithm, sides, Dims(sides.size(), 1), Dims(sides.size(), 0)});
+  // {n, c, 1, …} → {n, c}
+  const Value pooled = graph.rows(Pass::forward, graph.current);
+  const memory::desc flat = plain({in[0], in[1]});
+  graph.current = graph.view(pooled, flat);
+  graph.on_backward([&graph, pooled](const Value& gradient, bool wanted) {
+    if (!wanted) return Value{};
+    return graph.view(graph.rows(Pass::backward, gradient), pooled.desc);
+  });
+}
+
 }  // namespace
 
 void add_layer(Graph& graph, const MaxPool2d& layer, const Place&) {
@@ -88,17 +102,10 @@ void add_layer(Graph& graph, const AvgPool1d& layer, const Place&) {
 }
 
 void add_layer(Graph& graph, const GlobalAvgPool&, const Place&) {
-  const Dims in = graph.current.dims();
-  const Dims sides(in.begin() + 2, in.end());
-  add_pooling(graph, {kMean, sides, Dims(sides.size(), 1), Dims(sides.size(), 0)});
-  // {n, c, 1, …} → {n, c}
-  const Value pooled = graph.rows(Pass::forward, graph.current);
-  const memory::desc flat = plain({in[0], in[1]});
-  graph.current = graph.view(pooled, flat);
-  graph.on_backward([&graph, pooled](const Value& gradient, bool wanted) {
-    if (!wanted) return Value{};
-    return graph.view(graph.rows(Pass::backward, gradient), pooled.desc);
-  });
+  add_global_pooling(graph, kMean);
+}
+void add_layer(Graph& graph, const GlobalMaxPool&, const Place&) {
+  add_global_pooling(graph, kMax);
 }
 
 }  // namespace chorus::train

@@ -75,6 +75,10 @@ struct AvgPool1d {
 struct GlobalAvgPool {
   bool operator==(const GlobalAvgPool&) const = default;
 };
+/// The same: the largest of each channel.
+struct GlobalMaxPool {
+  bool operator==(const GlobalMaxPool&) const = default;
+};
 
 struct Relu {
   bool operator==(const Relu&) const = default;
@@ -166,6 +170,7 @@ using Layer = std::variant<Dense,
                            Mark,
                            Branch,
                            Add,
-                           Concat>;
+                           Concat,
+                           GlobalMaxPool>;
 
 }  // namespace chorus

@@ -39,6 +39,7 @@ enum class Loss : std::uint8_t {
   mean_squared_error = 3,
   mean_absolute_error = 4,
   huber = 5,
+  cox_partial_likelihood = 7,  ///< of one risk per example; targets are a time and whether it ended
 };
 
 /// What some losses can be told beside their kind.

@@ -210,6 +210,8 @@ INSTANTIATE_TEST_SUITE_P(
         with_head("Pool1d", {2, 9}, {Conv1d{"", 4, 3, 1, 1}, MaxPool1d{3, 2}, AvgPool1d{2, 2, 1}}),
         with_head("AveragePool", {2, 7, 6}, {Conv2d{"", 4, 3, 1, 1}, AvgPool2d{3, 2, 1}}),
         with_head("GlobalAveragePool", {2, 7, 6}, {Conv2d{"", 5, 3}, GlobalAvgPool{}}),
+        with_head("GlobalMaxPool", {2, 7, 6}, {Conv2d{"", 5, 3}, GlobalMaxPool{}}),
+        with_head("GlobalMaxPool1d", {2, 7}, {Conv1d{"", 5, 3}, GlobalMaxPool{}}),
         with_head("GlobalAveragePool1d", {2, 7}, {Conv1d{"", 5, 3}, GlobalAvgPool{}}),
         with_head("LeakyRelu", {7}, {Dense{"", 6}, LeakyRelu{0.2}}),
         with_head("Gelu", {7}, {Dense{"", 6}, Gelu{}}),

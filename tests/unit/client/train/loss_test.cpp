@@ -122,5 +122,70 @@ TEST(Losses, LearnNothingFromClassesWithoutWeight) {
   EXPECT_EQ(gradient, (std::vector<float>{0.0F, 0.0F}));
 }
 
+// ---- survival ----
+
+BatchResult cox(const std::vector<float>& risks,
+                const std::vector<float>& survival,
+                std::span<float> gradient) {
+  return loss_of(Loss::cox_partial_likelihood, {}, risks, 1, {{}, survival}, gradient);
+}
+
+TEST(CoxPartialLikelihood, ComparesWithThoseStillThere) {
+  // Times 2 (ended), 5 (censored), 3 (ended): risk sets {all}, {second, third}.
+  const std::vector<float> risks{0.5F, -1.0F, 0.25F};
+  const std::vector<float> survival{2, 1, 5, 0, 3, 1};
+  std::vector<float> gradient(3);
+  const BatchResult result = cox(risks, survival, gradient);
+  const double a = std::exp(0.5);
+  const double b = std::exp(-1.0);
+  const double c = std::exp(0.25);
+  const double mean = (std::log(a + b + c) - 0.5 + std::log(b + c) - 0.25) / 2;
+  EXPECT_NEAR(result.loss, 3 * mean, 1e-9);
+  EXPECT_NEAR(gradient[0], (a / (a + b + c) - 1) / 2, 1e-7);
+  EXPECT_NEAR(gradient[1], (b / (a + b + c) + b / (b + c)) / 2, 1e-7);
+  EXPECT_NEAR(gradient[2], (c / (a + b + c) + c / (b + c) - 1) / 2, 1e-7);
+}
+
+TEST(CoxPartialLikelihood, EqualTimesShareTheirRiskSet) {
+  const std::vector<float> risks{1.0F, 2.0F, 0.0F};
+  const double all = std::log(std::exp(1.0) + std::exp(2.0) + 1.0);
+  EXPECT_NEAR(cox(risks, {4, 1, 4, 1, 9, 0}, {}).loss, 3 * (2 * all - 3.0) / 2, 1e-9);
+}
+
+TEST(CoxPartialLikelihood, ItsGradientIsItsDerivative) {
+  std::vector<float> risks;
+  std::vector<float> survival;
+  for (int i = 0; i < 12; ++i) {
+    risks.push_back(static_cast<float>(i * 7 % 5) * 0.5F - 1.0F);
+    survival.push_back(static_cast<float>(i * 5 % 7));
+    survival.push_back(static_cast<float>(i % 3 != 0));
+  }
+  std::vector<float> gradient(risks.size());
+  cox(risks, survival, gradient);
+  for (std::size_t i = 0; i < risks.size(); ++i) {
+    constexpr float kStep = 0x1.0p-8F;
+    auto moved = risks;
+    moved[i] += kStep;
+    const double above = cox(moved, survival, {}).loss;
+    moved[i] -= 2 * kStep;
+    const double below = cox(moved, survival, {}).loss;
+    EXPECT_NEAR(gradient[i], (above - below) / (2 * double{kStep}) / 12, 1e-6) << i;
+  }
+}
+
+TEST(CoxPartialLikelihood, WithoutAnEndThereIsNothingToLearn) {
+  std::vector<float> gradient(2, 7.0F);
+  EXPECT_EQ(cox({1.0F, 2.0F}, {4, 0, 5, 0}, gradient).loss, 0.0);
+  EXPECT_EQ(gradient, (std::vector<float>{0.0F, 0.0F}));
+}
+
+TEST(CoxPartialLikelihood, LargeRisksDoNotOverflowAndNanShows) {
+  std::vector<float> gradient(2);
+  EXPECT_NEAR(cox({3e38F, -3e38F}, {1, 1, 2, 1}, gradient).loss, 0.0, 1e-12);
+  for (const float slope : gradient) EXPECT_TRUE(std::isfinite(slope));
+  EXPECT_FALSE(std::isfinite(cox({NAN, 1.0F}, {1, 1, 2, 1}, {}).loss));
+  EXPECT_FALSE(std::isfinite(cox({1.0F, NAN}, {1, 1, 2, 1}, {}).loss));
+}
+
 }  // namespace
 }  // namespace chorus::train

@@ -116,6 +116,7 @@ OPERATORS = {
     "GRU": lambda a, *inputs: recurrent(gru_step, a, *inputs),
     "Gather": lambda a, x, i: np.take(x, i.astype(int), a.get("axis", 0)),
     "Gemm": lambda a, x, w, b=0.0: x @ (w.T if a.get("transB") else w) + b,
+    "GlobalMaxPool": lambda a, x: x.max(tuple(range(2, x.ndim)), keepdims=True),
     "GlobalAveragePool": lambda a, x: x.mean(tuple(range(2, x.ndim)), keepdims=True),
     "Identity": lambda a, x: x,
     "InstanceNormalization": lambda a, x, w, b: normalised(

@@ -73,6 +73,7 @@ std::vector<test::ReferenceModel> models() {
                    Dense{"", 2},
                    Sigmoid{}},
                   Loss::mean_squared_error}});
+  all.push_back({"largest", {{3, 8, 8}, {Conv2d{"", 4, 3}, GlobalMaxPool{}, Dense{"", 3}}}});
   return all;
 }
 

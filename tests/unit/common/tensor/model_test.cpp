@@ -196,6 +196,8 @@ TEST(Model, DerivesTheShapesOfEveryKindOfLayer) {
       {{3, 8, 8}, AvgPool2d{3, 2, 1}, {3, 4, 4}},
       {{3, 8, 8}, GlobalAvgPool{}, {3}},
       {{3}, GlobalAvgPool{}, {}},
+      {{3, 8}, GlobalMaxPool{}, {3}},
+      {{3}, GlobalMaxPool{}, {}},
       {{3, 8, 8}, BatchNorm{}, {3, 8, 8}},
       {{3, 8, 8}, LayerNorm{}, {}},
       {{3, 8}, LayerNorm{}, {3, 8}},
