@@ -29,7 +29,8 @@ for argument in "$@"; do
 done
 
 # Needed on every system, under the same name.
-tools=(g++ cmake ninja-build pkg-config ccache python3 protobuf-compiler openssl)
+tools=(g++ cmake ninja-build pkg-config ccache python3 protobuf-compiler openssl
+       pocl-opencl-icd) # OpenCL on the CPU, for the tests of GPU kernels
 libraries=(
   libprotobuf-dev libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev libminizip-dev
   libdnnl-dev ocl-icd-opencl-dev opencl-headers
