@@ -16,6 +16,7 @@
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
+#include "common/tensor/plan_rules.hpp"
 
 namespace chorus::client {
 namespace {
@@ -89,6 +90,17 @@ Result<TaskReport> call(Trainer& trainer, const TaskInput& input, std::span<floa
   } catch (...) {
     return fail(errc::internal, "the trainer threw an exception of an unknown type");
   }
+}
+
+// A trainer that passes over a field of the plan would report something else than the server takes
+// it for.
+Result<void> check_kinds(const TaskReport& report, const TrainPlan& plan) {
+  std::vector<ReportKind> kinds;
+  if (report.delta) kinds.push_back(ReportKind::delta);
+  for (const ReportPart& part : report.parts) kinds.push_back(part.kind);
+  if (kinds == tensor::reports_of(plan)) return {};
+  return fail(errc::unsupported_feature,
+              "the trainer's report has other parts than the plan asks for");
 }
 
 // Body and hash of a report, written as it is formed.
@@ -195,6 +207,7 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   CHORUS_TRY(const TaskReport report, call(trainer, input, y));
   if (input.cancel->cancelled()) return fail(errc::cancelled, "the task is no longer wanted");
   CHORUS_OK(check_report(report));
+  if (trains) CHORUS_OK(check_kinds(report, std::get<TrainPlan>(input.work->plan)));
   const std::chrono::duration<double> seconds = Clock::now() - began;
   finished.offer = offer_of(*input.work, report, seconds.count());
   if (!trains) return finished;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <utility>
 
 #include "common/tensor/plan_rules.hpp"
 
@@ -138,11 +139,27 @@ std::vector<std::string> vectors_of(const TrainPlan& plan) {
   return names;
 }
 
-bool reports_only_delta(const TrainPlan& plan) noexcept {
-  const bool steps =
-      plan.source.kind == Source::batch || plan.source.kind == Source::variance_reduced;
-  return steps && plan.control == ControlVariates::none && plan.probe == Probe{} &&
-         plan.candidates == 1;
+std::vector<ReportKind> reports_of(const TrainPlan& plan) {
+  const Probe& probe = plan.probe;
+  const bool asks = !probe.only;
+  const bool scalars = plan.source.kind == Source::zeroth_order;
+  const bool whole = plan.source.kind == Source::whole;
+  const std::pair<bool, ReportKind> all[] = {
+      {asks && !whole && !scalars, ReportKind::delta},
+      {asks && whole, ReportKind::gradient},
+      {asks && scalars, ReportKind::scalars},
+      {asks && plan.control != ControlVariates::none, ReportKind::control_delta},
+      {probe.gradient_norms, ReportKind::gradient_norms},
+      {probe.losses, ReportKind::losses},
+      {probe.labels, ReportKind::labels},
+      {probe.statistics, ReportKind::statistics},
+      {!probe.representation.empty(), ReportKind::representations},
+  };
+  std::vector<ReportKind> kinds;
+  for (const auto& [asked, kind] : all) {
+    if (asked) kinds.push_back(kind);
+  }
+  return kinds;
 }
 
 }  // namespace chorus::tensor

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "chorus/plan.hpp"
+#include "chorus/report.hpp"
 
 namespace chorus::tensor {
 
@@ -38,7 +39,8 @@ std::span<const PlanConflict> all_conflicts() noexcept;
 /// "candidate1", …
 std::vector<std::string> vectors_of(const TrainPlan& plan);
 
-/// Whether the plan's report is y − x and nothing else, which is what averaging strategies take.
-bool reports_only_delta(const TrainPlan& plan) noexcept;
+/// The parts of the report that the plan asks for, in their order. {delta}: y − x alone, which is
+/// what averaging strategies take.
+std::vector<ReportKind> reports_of(const TrainPlan& plan);
 
 }  // namespace chorus::tensor

@@ -157,8 +157,17 @@ clip_norm = 0.0
 proximal = 0.0
 # Batches per step. [1]
 accumulate = 1
-# "shuffled" by the seed, or "natural". [shuffled]
+# "shuffled" by the seed, "natural", or "curriculum": easy examples first (docs/plan.md). [shuffled]
 order = "shuffled"
+# Ends training early: after an epoch of at most this mean loss; 0: not. [0.0]
+early_stop_loss = 0.0
+# Patterns of tensors that are trained ("dense1.*"; none: all), and of those that are not. [none]
+trainable = []
+frozen = []
+# Patterns of tensors that stay on the device between tasks: a head of one's own. [none]
+local = []
+# "reptile" and "first_order_maml": for what a few further steps make of the model. [none]
+meta = "none"
 
 [pace]
 # Devices whose updates are wanted in a round. [10]

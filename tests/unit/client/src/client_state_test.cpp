@@ -4,6 +4,13 @@
 namespace chorus::client {
 namespace {
 
+awaitable<void> give_control_work(Peer& peer, const Version& version) {
+  wire::Work asked = version.work();
+  std::get<TrainPlan>(asked.plan).control = ControlVariates::from_gradient;
+  wire::Message work(std::move(asked));
+  co_await peer.send(std::move(work));
+}
+
 /// Reports a control variate beside the difference, and keeps it.
 struct Corrected : public AddConstant {
   Result<TaskReport> train(const TrainTask& task, std::span<float> parameters) override {
@@ -30,7 +37,7 @@ TEST_F(ClientTest, LocalStateGoesOnWithWhatWasAccepted) {
   std::vector<wire::Offer> offers;
   std::vector<std::byte> body(version_.update_bytes() + 8);
   const auto task = [&](Peer& peer, bool accepted) -> awaitable<void> {
-    co_await give_work(peer, version_);
+    co_await give_control_work(peer, version_);
     if (offers.empty()) co_await peer.serve(version_.file, 1U << 20U);
     offers.push_back(co_await take_offer(peer, 0));
     co_await peer.take(body, 0, body.size());
@@ -86,7 +93,7 @@ TEST_F(ClientTest, LocalStateSurvivesARestartBeforeTheAnswer) {
   std::unique_ptr<Client> client;
   serve({[&](Peer& peer) -> awaitable<void> {
            co_await peer.greet_ready();
-           co_await give_work(peer, version_);
+           co_await give_control_work(peer, version_);
            co_await peer.serve(version_.file, 1U << 20U);
            co_await peer.expect<wire::Offer>();
            client->stop();

@@ -82,22 +82,32 @@ TEST(PlanRules, NameTheFieldThatIsOutOfRange) {
   }
 }
 
-TEST(PlanRules, PlansThatAverageReportTheDifferenceAlone) {
-  TrainPlan plan;
-  plan.local = {"*"};
-  plan.meta.kind = Meta::Kind::reptile;
-  EXPECT_TRUE(reports_only_delta(plan));
-  for (const auto& change :
-       {std::function<void(TrainPlan&)>(
-            [](TrainPlan& p) { p.source.kind = GradientSource::Kind::whole; }),
-        std::function<void(TrainPlan&)>(
-            [](TrainPlan& p) { p.control = ControlVariates::from_steps; }),
-        std::function<void(TrainPlan&)>([](TrainPlan& p) { p.probe.losses = true; }),
-        std::function<void(TrainPlan&)>([](TrainPlan& p) { p.candidates = 2; })}) {
-    TrainPlan other = plan;
-    change(other);
-    EXPECT_FALSE(reports_only_delta(other));
-  }
+TEST(PlanRules, SayWhatIsReported) {
+  using K = ReportKind;
+  const auto reports = [](const std::function<void(TrainPlan&)>& change) {
+    TrainPlan plan;
+    change(plan);
+    return reports_of(plan);
+  };
+  using testing::ElementsAre;
+  EXPECT_THAT(reports([](TrainPlan& p) {
+                p.local = {"*"};
+                p.meta.kind = Meta::Kind::reptile;
+                p.candidates = 2;
+                p.source.kind = GradientSource::Kind::variance_reduced;
+              }),
+              ElementsAre(K::delta));
+  EXPECT_THAT(reports([](TrainPlan& p) { p.source.kind = GradientSource::Kind::whole; }),
+              ElementsAre(K::gradient));
+  EXPECT_THAT(reports([](TrainPlan& p) { p.source.kind = GradientSource::Kind::zeroth_order; }),
+              ElementsAre(K::scalars));
+  EXPECT_THAT(reports([](TrainPlan& p) { p.control = ControlVariates::from_steps; }),
+              ElementsAre(K::delta, K::control_delta));
+  EXPECT_THAT(
+      reports([](TrainPlan& p) {
+        p.probe = {true, true, true, true, "x", false, 0, true};
+      }),
+      ElementsAre(K::gradient_norms, K::losses, K::labels, K::statistics, K::representations));
 }
 
 TEST(PlanRules, NameTheVectorsOfAPlan) {

@@ -137,6 +137,14 @@ bool has_control_delta(const Outcome& out) {
          out.report.state_epoch == 0U;
 }
 
+// What the SDK holds a trainer to.
+bool reports_what_is_asked(const Outcome& out) {
+  std::vector<ReportKind> kinds;
+  if (out.report.delta) kinds.push_back(ReportKind::delta);
+  for (const auto& one : out.report.parts) kinds.push_back(one.kind);
+  return kinds == tensor::reports_of(out.plan);
+}
+
 struct Option {
   std::string name;
   std::set<std::string> names;  // in the table of conflicts
@@ -323,6 +331,7 @@ TEST(PlanPairs, EveryOptionAloneHasItsEffect) {
     option.set(plan);
     ASSERT_TRUE(check_plan(plan)) << option.name;
     const Outcome out = world().run(plan);
+    EXPECT_TRUE(reports_what_is_asked(out)) << option.name;
     EXPECT_TRUE(option.holds(out)) << option.name;
     EXPECT_FALSE(same(out, plain)) << option.name;
   }
@@ -358,6 +367,7 @@ TEST(PlanPairs, EveryTwoAreRefusedOrBothHaveTheirEffect) {
       ++ran;
       ASSERT_TRUE(checked) << checked.error().detail;
       const Outcome both = world().run(plan);
+      EXPECT_TRUE(reports_what_is_asked(both));
       EXPECT_TRUE(a.holds(both)) << a.name;
       EXPECT_TRUE(b.holds(both)) << b.name;
       if (!nothing_to_see(a, b)) {
