@@ -224,6 +224,11 @@ Result<BatchResult> Network::loss_of(const client::Dataset& data,
 Result<void> Network::losses_of(const client::Dataset& data,
                                 const Batch& batch,
                                 std::span<double> losses) {
+  if (model_.loss == Loss::cox_partial_likelihood) {
+    return fail(errc::unsupported_feature,
+                "the plan asks for the loss of each example, by a curriculum or a probe; "
+                "cox_partial_likelihood has one of a batch only");
+  }
   CHORUS_TRY(Tape* const tape, forward(data, batch, Tape::kNone));
   for (std::size_t i = 0; i < losses.size(); ++i) losses[i] = measure(*tape, {i, 1}, {}).loss;
   return {};
