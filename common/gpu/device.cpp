@@ -39,15 +39,19 @@ Result<Wanted> parse(std::string_view id) {
   }
   if (good) return wanted;
   return fail(errc::invalid_argument,
-              "'" + std::string(id) + "' names no GPU; use auto, cuda[:N] or opencl[:N]");
+              std::string("no GPU is named '").append(id) + "'; use auto, cuda[:N] or opencl[:N]");
 }
 
 std::string describe(const Found& found) {
+  std::vector<std::string> parts;
+  for (const DeviceInfo& device : found.devices)
+    parts.push_back(device.id() + " is " + device.name);
+  parts.insert(parts.end(), found.refused.begin(), found.refused.end());
   std::string text;
-  for (const DeviceInfo& device : found.devices) {
-    text += (text.empty() ? "" : "; ") + device.id() + " is " + device.name;
+  for (const std::string& part : parts) {
+    if (!text.empty()) text.append("; ");
+    text.append(part);
   }
-  for (const std::string& refused : found.refused) text += (text.empty() ? "" : "; ") + refused;
   return text;
 }
 
@@ -58,11 +62,11 @@ std::string DeviceInfo::id() const {
     case Backend::plain:
       return "plain";
     case Backend::opencl:
-      return "opencl:" + std::to_string(index);
+      return std::string("opencl:").append(std::to_string(index));
     case Backend::cuda:
       break;
   }
-  return "cuda:" + std::to_string(index);
+  return std::string("cuda:").append(std::to_string(index));
 }
 
 Buffer::Buffer(Buffer&& other) noexcept

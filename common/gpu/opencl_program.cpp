@@ -1,5 +1,6 @@
 #include "common/gpu/opencl_program.hpp"
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -41,9 +42,10 @@ fs::path cache_file(const OpenClDriver& driver,
                     const ProgramPlace& place,
                     const std::string& options) {
   std::string key = options;
-  for (const cl_device_info what :
-       {CL_DEVICE_NAME, CL_DEVICE_VENDOR, CL_DEVICE_VERSION, CL_DRIVER_VERSION}) {
-    key += '\n' + driver.text(place.device, static_cast<cl_device_info>(what));
+  constexpr std::array<cl_device_info, 4> kParts = {
+      CL_DEVICE_NAME, CL_DEVICE_VENDOR, CL_DEVICE_VERSION, CL_DRIVER_VERSION};
+  for (const cl_device_info part : kParts) {
+    key += '\n' + driver.text(place.device, part);
   }
   key += '\n' + std::string(place.source);
   return fs::path(place.cache_folder) / ("opencl-" + digest(key) + ".bin");
