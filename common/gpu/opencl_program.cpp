@@ -120,7 +120,8 @@ Result<cl_program> build_program(const OpenClDriver& driver, const ProgramPlace&
   CHORUS_OK(OpenClDriver::check(status, "taking the kernels"));
   status = driver.clBuildProgram(program, 1, &place.device, options.c_str(), nullptr, nullptr);
   if (status != CL_SUCCESS) {
-    const std::string log = build_log(driver, program, place.device);
+    constexpr std::size_t kShown = 400;  // the first mistake; what follows from it fills pages
+    const std::string log = build_log(driver, program, place.device).substr(0, kShown);
     driver.clReleaseProgram(program);
     return fail(errc::internal, "OpenCL does not compile the kernels: " + log);
   }

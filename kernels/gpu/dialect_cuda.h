@@ -6,7 +6,7 @@ typedef long long i64;
 #define CHORUS_DOUBLE 1
 #define GLOBAL
 #define FUNCTION static __device__
-#define KERNEL(name, ...) extern "C" __global__ void chorus_##name(__VA_ARGS__)
+#define KERNEL(name, parameters) extern "C" __global__ void chorus_##name parameters
 #define INDEX(i, n)                                                      \
   const u64 i = static_cast<u64>(blockIdx.x) * blockDim.x + threadIdx.x; \
   if (i >= (n)) return

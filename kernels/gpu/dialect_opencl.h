@@ -11,7 +11,8 @@ typedef long i64;
 
 #define GLOBAL __global
 #define FUNCTION static
-#define KERNEL(name, ...) __kernel void chorus_##name(__VA_ARGS__)
+// Parameters come in their parentheses: OpenCL C has no macros of any number of arguments.
+#define KERNEL(name, parameters) __kernel void chorus_##name parameters
 #define INDEX(i, n)               \
   const u64 i = get_global_id(0); \
   if (i >= (n)) return

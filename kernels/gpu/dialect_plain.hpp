@@ -14,7 +14,8 @@ using i64 = std::int64_t;
 #define CHORUS_DOUBLE 1
 #define GLOBAL
 #define FUNCTION inline
-#define KERNEL(name, ...) void chorus_##name(u64 work_item, __VA_ARGS__)
+#define CHORUS_BARE(...) __VA_ARGS__
+#define KERNEL(name, parameters) void chorus_##name(u64 work_item, CHORUS_BARE parameters)
 #define INDEX(i, n)        \
   const u64 i = work_item; \
   if (i >= (n)) return

@@ -1,19 +1,19 @@
 // Element by element: activations, bias, dropout. Rounded one by one as written: every dialect
 // gives the bits of training.hpp.
 
-KERNEL(copy_f32, GLOBAL const float* x, GLOBAL float* y, u64 n) {
+KERNEL(copy_f32, (GLOBAL const float* x, GLOBAL float* y, u64 n)) {
   INDEX(i, n);
   y[i] = x[i];
 }
 
 // y[i] = x[i] + bias[i mod width], then as relu_f32; slope = 1: no activation
 KERNEL(bias_relu_f32,
-       GLOBAL const float* x,
-       GLOBAL const float* bias,
-       u32 width,
-       float slope,
-       GLOBAL float* y,
-       u64 n) {
+       (GLOBAL const float* x,
+        GLOBAL const float* bias,
+        u32 width,
+        float slope,
+        GLOBAL float* y,
+        u64 n)) {
   INDEX(i, n);
   const float sum = x[i] + bias[i % width];
   y[i] = sum > 0.0f ? sum : slope * sum;
@@ -21,17 +21,13 @@ KERNEL(bias_relu_f32,
 
 // dx[i] = y[i] > 0 ? dy[i] : slope·dy[i]; dx may be dy
 KERNEL(relu_backward_f32,
-       GLOBAL const float* y,
-       GLOBAL const float* dy,
-       float slope,
-       GLOBAL float* dx,
-       u64 n) {
+       (GLOBAL const float* y, GLOBAL const float* dy, float slope, GLOBAL float* dx, u64 n)) {
   INDEX(i, n);
   dx[i] = y[i] > 0.0f ? dy[i] : slope * dy[i];
 }
 
 // The gradient of a bias: sums[j] = Σ_r dy[r·width + j], rows in order
-KERNEL(column_sums_f32, GLOBAL const float* dy, u32 rows, GLOBAL float* sums, u64 width) {
+KERNEL(column_sums_f32, (GLOBAL const float* dy, u32 rows, GLOBAL float* sums, u64 width)) {
   INDEX(j, width);
   float sum = 0.0f;
   for (u32 r = 0; r < rows; ++r) sum += dy[r * width + j];
@@ -57,15 +53,15 @@ FUNCTION void philox4x32(u32* words, u32 key0, u32 key1) {
 // Dropout of client/train/tape/activation.cpp: one item draws a block for four values. kept[i] is
 // scale or 0, y[i] = x[i]·kept[i]; the backward pass multiplies by kept.
 KERNEL(dropout_f32,
-       GLOBAL const float* x,
-       u64 key,
-       u64 step,
-       u32 layer,
-       u32 threshold,
-       float scale,
-       GLOBAL float* kept,
-       GLOBAL float* y,
-       u64 n) {
+       (GLOBAL const float* x,
+        u64 key,
+        u64 step,
+        u32 layer,
+        u32 threshold,
+        float scale,
+        GLOBAL float* kept,
+        GLOBAL float* y,
+        u64 n)) {
   INDEX(block, (n + 3) / 4);
   u32 words[4];
   words[0] = (u32)block;
@@ -80,18 +76,14 @@ KERNEL(dropout_f32,
   }
 }
 
-KERNEL(multiply_f32, GLOBAL const float* x, GLOBAL const float* factor, GLOBAL float* y, u64 n) {
+KERNEL(multiply_f32, (GLOBAL const float* x, GLOBAL const float* factor, GLOBAL float* y, u64 n)) {
   INDEX(i, n);
   y[i] = x[i] * factor[i];
 }
 
 // Row `ids[r]` of the table, for every r; n = rows·width. @pre ids[r] is a row of the table
 KERNEL(embedding_f32,
-       GLOBAL const float* table,
-       GLOBAL const u32* ids,
-       u32 width,
-       GLOBAL float* y,
-       u64 n) {
+       (GLOBAL const float* table, GLOBAL const u32* ids, u32 width, GLOBAL float* y, u64 n)) {
   INDEX(i, n);
   y[i] = table[(u64)ids[i / width] * width + i % width];
 }
