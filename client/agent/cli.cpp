@@ -193,6 +193,11 @@ void add_others(CLI::App& app, CommandLine& line) {
   train->add_option("--rounds", rehearsal.rounds, "How often the plan of [train] is executed")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  train
+      ->add_option("--hold-out",
+                   line.config.data.hold_out,
+                   "Share of the examples that is only measured on, without a test set")
+      ->capture_default_str();
   train->add_option("--out", rehearsal.out, "Where to save the trained model (.safetensors)");
   train->add_option("--threads", rehearsal.threads, "Threads of the trainer")
       ->check(CLI::Range(1, 1024))
