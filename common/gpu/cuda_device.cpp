@@ -119,6 +119,11 @@ class CudaDevice final : public Device {
                             "copying from the device"));
     return finish();
   }
+  Result<void> copy_within(std::uint64_t from, std::uint64_t to, std::size_t size) override {
+    CHORUS_OK(enter());
+    return driver_.check(driver_.copy_within(to, from, size, session_->stream),
+                         "copying within the device");
+  }
 
   std::unique_ptr<Session> session_;
   const CudaDriver& driver_;

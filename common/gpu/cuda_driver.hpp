@@ -32,6 +32,7 @@ struct CudaDriver {
   Status (*free)(std::uint64_t) = nullptr;
   Status (*copy_in)(std::uint64_t, const void*, std::size_t, void*) = nullptr;
   Status (*copy_out)(void*, std::uint64_t, std::size_t, void*) = nullptr;
+  Status (*copy_within)(std::uint64_t, std::uint64_t, std::size_t, void*) = nullptr;
   Status (*stream_create)(void**, unsigned) = nullptr;
   Status (*stream_destroy)(void*) = nullptr;
   Status (*stream_wait)(void*) = nullptr;
@@ -72,6 +73,7 @@ struct CudaDriver {
     need("cuMemFree_v2", d.free);
     need("cuMemcpyHtoDAsync_v2", d.copy_in);
     need("cuMemcpyDtoHAsync_v2", d.copy_out);
+    need("cuMemcpyDtoDAsync_v2", d.copy_within);
     need("cuStreamCreate", d.stream_create);
     need("cuStreamDestroy_v2", d.stream_destroy);
     need("cuStreamSynchronize", d.stream_wait);

@@ -100,6 +100,11 @@ Result<void> Device::read(const Buffer& from, std::span<std::byte> to) {
   return copy_out(from.handle(), to);
 }
 
+Result<void> Device::copy(const Buffer& from, const Buffer& to, std::size_t size) {
+  expect(size <= from.size_bytes() && size <= to.size_bytes(), "a copy longer than the buffer");
+  return copy_within(from.handle(), to.handle(), size);
+}
+
 Found enumerate(const Programs& programs) {
   Found all = enumerate_cuda(programs);
   Found more = enumerate_opencl();

@@ -93,6 +93,9 @@ class Device {
   /// Copies wait for what was queued before, and are done on return. @pre sizes fit the buffer
   Result<void> write(const Buffer& to, std::span<const std::byte> from);
   Result<void> read(const Buffer& from, std::span<std::byte> to);
+  /// Queues a copy of the first `size` bytes within the device; does not wait.
+  /// @pre both buffers are this device's and hold so many
+  Result<void> copy(const Buffer& from, const Buffer& to, std::size_t size);
 
   /// Queues `items` work items of the kernel; does not wait.
   /// @pre the arguments are the kernel's, in its order
@@ -117,6 +120,7 @@ class Device {
   virtual void give(std::uint64_t handle) noexcept = 0;
   virtual Result<void> copy_in(std::uint64_t to, std::span<const std::byte> from) = 0;
   virtual Result<void> copy_out(std::uint64_t from, std::span<std::byte> to) = 0;
+  virtual Result<void> copy_within(std::uint64_t from, std::uint64_t to, std::size_t size) = 0;
 
   DeviceInfo info_;
 };

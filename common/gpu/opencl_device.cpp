@@ -131,6 +131,12 @@ class OpenClDevice final : public Device {
             session_->queue, at(from), CL_TRUE, 0, to.size(), to.data(), 0, nullptr, nullptr),
         "copying from the device");
   }
+  Result<void> copy_within(std::uint64_t from, std::uint64_t to, std::size_t size) override {
+    return OpenClDriver::check(
+        driver_.clEnqueueCopyBuffer(
+            session_->queue, at(from), at(to), 0, 0, size, 0, nullptr, nullptr),
+        "copying within the device");
+  }
 
   static cl_mem at(std::uint64_t handle) { return reinterpret_cast<cl_mem>(handle); }  // NOLINT
 

@@ -18,7 +18,7 @@ namespace chorus::gpu {
   X(clReleaseProgram) X(clCreateKernel) X(clReleaseKernel) \
   X(clSetKernelArg) X(clEnqueueNDRangeKernel) X(clCreateBuffer) \
   X(clReleaseMemObject) X(clEnqueueWriteBuffer) X(clEnqueueReadBuffer) \
-  X(clFinish)
+  X(clEnqueueCopyBuffer) X(clFinish)
 // clang-format on
 
 struct OpenClDriver {

@@ -48,6 +48,10 @@ class PlainDevice final : public Device {
     std::memcpy(to.data(), at(from), to.size());
     return {};
   }
+  Result<void> copy_within(std::uint64_t from, std::uint64_t to, std::size_t size) override {
+    std::memcpy(at(to), at(from), size);
+    return {};
+  }
 
   Programs programs_;
 

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -92,6 +95,29 @@ TEST(GpuDevice, AnInstalledOpenClDriverIsUsed) {
   const auto buffer = (*device)->allocate(std::size_t{1} << 50U);
   ASSERT_FALSE(buffer);
   EXPECT_EQ(buffer.error().code, errc::busy) << buffer.error().detail;
+}
+
+// In the order of the queue: after the write, before the read.
+TEST(GpuDevice, CopiesWithinADevice) {
+  std::vector<std::string> ids{"plain"};
+  for (const DeviceInfo& info : enumerate(with_kernels().programs).devices) {
+    ids.push_back(info.id());
+  }
+  for (const std::string& id : ids) {
+    auto device = open(id, with_kernels());
+    ASSERT_TRUE(device) << device.error().to_string();
+    const std::vector<float> numbers{1.5F, -2.0F, 3.25F};
+    const auto from = (*device)->allocate(3 * sizeof(float));
+    const auto to = (*device)->allocate(3 * sizeof(float));
+    ASSERT_TRUE(from && to);
+    ASSERT_TRUE((*device)->write(*from, std::as_bytes(std::span(numbers))));
+    const std::vector<float> zeros(3);
+    ASSERT_TRUE((*device)->write(*to, std::as_bytes(std::span(zeros))));
+    ASSERT_TRUE((*device)->copy(*from, *to, 2 * sizeof(float)));
+    std::vector<float> got(3);
+    ASSERT_TRUE((*device)->read(*to, std::as_writable_bytes(std::span(got))));
+    EXPECT_EQ(got, (std::vector<float>{1.5F, -2.0F, 0.0F})) << id;
+  }
 }
 
 // Kept once, used, and compiled again when the file is cut short or of other bytes.
