@@ -2,7 +2,7 @@
 # Installs what Chorus is built from, out of the distribution's packages.
 #
 #   deploy/install-deps.sh            build and tests
-#   deploy/install-deps.sh --dev      also clang, clang-format, clang-tidy
+#   deploy/install-deps.sh --dev      also clang and its tools, and what tests compare with
 #   deploy/install-deps.sh --arm64    also what deploy/build-arm64.sh needs
 #   deploy/install-deps.sh --check    installs nothing; says what is missing (then exit code 1)
 #   deploy/install-deps.sh --list-libraries   the packages that are compiled against, one per line
@@ -47,7 +47,9 @@ fi
 case "$system" in
   debian-12)
     libraries+=(libboost1.81-dev)
-    dev_packages=(clang-14 clang-format-14 clang-tidy-14 clang)
+    # The last three are what tests and benchmarks compare with; without them those skip.
+    dev_packages=(clang-14 clang-format-14 clang-tidy-14 clang
+      python3-onnx python3-torch libopenblas0-pthread)
     ;;
   debian-13)
     libraries+=(libboost-dev)
