@@ -14,6 +14,13 @@
 
 #include "tests/support/gpu_calls.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+// A plain device asks for more memory than there is, and is to be told so.
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
+  return "allocator_may_return_null=1";
+}
+#endif
+
 namespace chorus::gpu {
 namespace {
 
