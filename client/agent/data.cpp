@@ -189,14 +189,16 @@ Result<Partition> partition(const Examples& examples,
       options.clients = config.parts;
       options.alpha = *number_of<double>(kind.argument);
       options.seed = config.seed;
-      return client::partition_dirichlet(examples.dataset.labels(), options);
+      CHORUS_TRY(const auto labels, examples.dataset.labels());
+      return client::partition_dirichlet(labels, options);
     }
     case Name::shards: {
       client::ShardOptions options;
       options.clients = config.parts;
       options.classes_each = *number_of<std::uint32_t>(kind.argument);
       options.seed = config.seed;
-      return client::partition_shards(examples.dataset.labels(), options);
+      CHORUS_TRY(const auto labels, examples.dataset.labels());
+      return client::partition_shards(labels, options);
     }
     case Name::column:
       return client::partition_by_key(examples.keys, config.parts, config.seed);

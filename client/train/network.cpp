@@ -62,118 +62,33 @@ Result<void> Network::accepts(const client::Dataset& data) const {
                             tensor::describe_shape(have),
                             tensor::describe_shape(want)));
   }
-  CHORUS_OK(accepts_indices(data));
-  if (model_.loss == Loss::cox_partial_likelihood) return accepts_survival(data);
-  return by_class(model_) ? accepts_labels(data) : accepts_targets(data);
-}
-
-Result<void> Network::accepts_labels(const client::Dataset& data) const {
-  if (steps_of_output_ > 1) return accepts_steps(data);
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    if (data.label(i) >= outputs_) {
-      return fail(errc::unsupported_feature,
-                  fmt::format("example {} here has label {}; the model's {} outputs stand for the "
-                              "labels 0 to {}",
-                              i,
-                              data.label(i),
-                              outputs_,
-                              outputs_ - 1));
-    }
-  }
-  return {};
-}
-
-// A class for each step: whole numbers among the targets.
-Result<void> Network::accepts_steps(const client::Dataset& data) const {
-  if (data.target_count() != steps_of_output_) {
-    return fail(errc::unsupported_feature,
-                fmt::format("the examples here have {} targets each; the model gives scores at {} "
-                            "steps and expects a class for each",
-                            data.target_count(),
-                            steps_of_output_));
-  }
-  const auto classes = static_cast<float>(outputs_ / steps_of_output_);
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    const auto targets = data.targets(i);
-    for (std::size_t j = 0; j < targets.size(); ++j) {
-      const float target = targets[j];
-      if (target >= 0.0F && target < classes && std::floor(target) == target) continue;
-      return fail(errc::unsupported_feature,
-                  fmt::format("example {} here has the target {} at step {}; the model expects "
-                              "classes, whole numbers from 0 to {}",
-                              i,
-                              target,
-                              j,
-                              outputs_ / steps_of_output_ - 1));
-    }
-  }
-  return {};
-}
-
-Result<void> Network::accepts_survival(const client::Dataset& data) const {
-  if (data.target_count() != 2) {
+  const std::size_t targets = data.target_count();
+  if (model_.loss == Loss::cox_partial_likelihood && targets != 2) {
     return fail(errc::unsupported_feature,
                 fmt::format("the examples here have {} targets each; cox_partial_likelihood "
                             "expects 2, a time and whether it ended (1) or was censored (0)",
-                            data.target_count()));
+                            targets));
   }
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    const float ended = data.targets(i)[1];
-    if (ended == 0.0F || ended == 1.0F) continue;
+  if (model_.loss == Loss::cox_partial_likelihood) return {};
+  if (steps_of_output_ > 1 && targets != steps_of_output_) {
     return fail(errc::unsupported_feature,
-                fmt::format("example {} here has {} as its second target; cox_partial_likelihood "
-                            "expects 1 for a time that ended and 0 for a censored one",
-                            i,
-                            ended));
+                fmt::format("the examples here have {} targets each; the model gives scores at {} "
+                            "steps and expects a class for each",
+                            targets,
+                            steps_of_output_));
   }
-  return {};
-}
-
-// Without targets of their own, examples aim at their labels.
-Result<void> Network::accepts_targets(const client::Dataset& data) const {
-  const std::size_t have = data.target_count() == 0 ? 1 : data.target_count();
-  if (have != outputs_) {
-    return fail(
-        errc::unsupported_feature,
-        fmt::format(
-            "the examples here have {} targets each; the model has {} outputs", have, outputs_));
+  if (steps_of_output_ > 1) return {};
+  // Without targets of their own, examples aim at their labels.
+  if (data.classes() == 0 && (by_class(model_) || targets == 0)) {
+    return fail(errc::unsupported_feature,
+                "the examples here have no labels; the model's loss expects a class of each");
   }
-  if (model_.loss != Loss::binary_cross_entropy) return {};
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    for (std::size_t j = 0; j < have; ++j) {
-      const float target =
-          data.target_count() == 0 ? static_cast<float>(data.label(i)) : data.targets(i)[j];
-      if (target >= 0.0F && target <= 1.0F) continue;
-      return fail(errc::unsupported_feature,
-                  fmt::format("example {} here has the target {}; binary_cross_entropy expects 0 "
-                              "to 1",
-                              i,
-                              target));
-    }
-  }
-  return {};
-}
-
-Result<void> Network::accepts_indices(const client::Dataset& data) const {
-  const auto* embedding = std::get_if<Embedding>(&model_.layers.front());
-  if (embedding == nullptr) return {};
-  const auto most = static_cast<float>(embedding->vocabulary - 1);
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    const auto features = data.features(i);
-    for (std::size_t j = 0; j < features.size(); ++j) {
-      if (features[j] >= 0.0F && features[j] <= most && std::floor(features[j]) == features[j]) {
-        continue;
-      }
-      return fail(errc::unsupported_feature,
-                  fmt::format("example {} here has {} at step {}; the model's embedding expects "
-                              "whole numbers from 0 to {}",
-                              i,
-                              features[j],
-                              j,
-                              embedding->vocabulary - 1));
-    }
-  }
-  return {};
+  const std::size_t aims = targets == 0 ? 1 : targets;
+  if (by_class(model_) || aims == outputs_) return {};
+  return fail(
+      errc::unsupported_feature,
+      fmt::format(
+          "the examples here have {} targets each; the model has {} outputs", aims, outputs_));
 }
 
 Result<BatchResult> Network::gradient_of(const client::Dataset& data,
@@ -181,7 +96,7 @@ Result<BatchResult> Network::gradient_of(const client::Dataset& data,
                                          const FusedStep* fused) {
   const ThreadLimit limit(threads_);
   CHORUS_TRY(last_, tape_for(batch, Tape::Mode::train));
-  load(*last_, data, batch.rows);
+  CHORUS_OK(load(*last_, data, batch.rows));
   last_->set_randomness(key_, step_);
   BatchResult result;
   CHORUS_OK(guarded([&] {
@@ -207,7 +122,7 @@ Result<Tape*> Network::forward(const client::Dataset& data,
                                std::size_t observed) {
   const ThreadLimit limit(threads_);
   CHORUS_TRY(Tape* const tape, tape_for(batch, Tape::Mode::evaluate, observed));
-  load(*tape, data, batch.rows);
+  CHORUS_OK(load(*tape, data, batch.rows));
   CHORUS_OK(guarded([&] { tape->forward(); }));
   return tape;
 }
@@ -289,36 +204,27 @@ Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode, std::size_t
   return tapes_.emplace(shape, std::move(tape)).first->second.get();
 }
 
-void Network::load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows) {
+Result<void> Network::load(Tape& tape,
+                           const client::Dataset& data,
+                           std::span<const std::uint32_t> rows) {
   const std::span<float> input = tape.input();
-  CHORUS_ASSERT(input.size() >= rows.size() * data.feature_count());
-  const std::size_t steps = steps_of_output_;
-  labels_.resize(rows.size() * steps);
-  targets_.resize(rows.size() * targets_each_);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto features = data.features(rows[i]);
-    std::copy(features.begin(), features.end(), input.subspan(i * features.size()).begin());
-    const auto targets = data.targets(rows[i]);
-    if (steps > 1) {
-      std::transform(targets.begin(),
-                     targets.end(),
-                     labels_.begin() + static_cast<std::ptrdiff_t>(i * steps),
-                     [](float target) { return static_cast<std::uint32_t>(target); });
-      continue;
-    }
-    labels_[i] = data.label(rows[i]);
-    if (targets_.empty()) continue;
-    if (targets.empty()) {
-      targets_[i] = static_cast<float>(labels_[i]);
-    } else {
-      std::copy(targets.begin(),
-                targets.end(),
-                targets_.begin() + static_cast<std::ptrdiff_t>(i * targets_each_));
-    }
-  }
-  // The rest of the tape's batch: finite numbers that carry no weight.
   const std::size_t used = rows.size() * data.feature_count();
+  CHORUS_ASSERT(input.size() >= used);
+  const std::size_t steps = steps_of_output_;
+  const bool aims_at_targets = data.target_count() > 0 && (steps > 1 || targets_each_ > 0);
+  labels_.resize(rows.size() * steps);
+  targets_.resize(rows.size() * (steps > 1 ? steps : targets_each_));
+  CHORUS_OK(
+      data.read(rows,
+                {input.first(used),
+                 aims_at_targets ? std::span<std::uint32_t>() : std::span<std::uint32_t>(labels_),
+                 aims_at_targets ? std::span<float>(targets_) : std::span<float>()}));
+  if (!aims_at_targets) std::copy_n(labels_.begin(), targets_.size(), targets_.begin());
+  CHORUS_OK(check_values(input.first(used), rows));
+  if (steps > 1) std::copy(targets_.begin(), targets_.end(), labels_.begin());
+  // The rest of the tape's batch: finite numbers that carry no weight.
   std::fill(input.begin() + static_cast<std::ptrdiff_t>(used), input.end(), 0.0F);
+  return {};
 }
 
 std::size_t Network::arena_bytes() const noexcept {

@@ -49,7 +49,8 @@ class Network {
   /// f32[layout().parameters]: of the last gradient_of(); 0 for buffers.
   std::span<float> gradient() noexcept { return gradient_.span(); }
 
-  /// Whether the model takes these examples: shape, labels or targets, indices of an embedding.
+  /// Whether the model takes examples like these: their shape, and that there are labels or as many
+  /// targets as it wants. Their values are checked when they are read.
   /// @errors unsupported_feature
   Result<void> accepts(const client::Dataset& data) const;
 
@@ -67,7 +68,9 @@ class Network {
   /// its running values.
   /// @param fused  not null: tensors for which stepped() is true are stepped instead
   /// @pre accepts(data), rows not empty and within data
-  /// @errors busy: no memory; unsupported_feature, internal: oneDNN
+  /// @errors busy: no memory; unsupported_feature: a label, target or index of an embedding that
+  /// the
+  ///         model does not take; unsupported_feature, internal: oneDNN; those of the dataset
   Result<BatchResult> gradient_of(const client::Dataset& data,
                                   const Batch& batch,
                                   const FusedStep* fused = nullptr);
@@ -106,7 +109,7 @@ class Network {
 
   Result<Tape*> tape_for(const Batch& batch, Tape::Mode mode, std::size_t observed = Tape::kNone);
   Result<Tape*> forward(const client::Dataset& data, const Batch& batch, std::size_t observed);
-  void load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows);
+  Result<void> load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows);
   /// Of some examples of the batch that a tape has gone through.
   struct Part {
     std::size_t first = 0;
@@ -114,11 +117,8 @@ class Network {
   };
   Targets targets_of(const Part& part) const;
   BatchResult measure(const Tape& tape, const Part& part, std::span<float> gradient) const;
-  Result<void> accepts_survival(const client::Dataset& data) const;
-  Result<void> accepts_labels(const client::Dataset& data) const;
-  Result<void> accepts_steps(const client::Dataset& data) const;
-  Result<void> accepts_targets(const client::Dataset& data) const;
-  Result<void> accepts_indices(const client::Dataset& data) const;
+  Result<void> check_values(std::span<const float> input,
+                            std::span<const std::uint32_t> rows) const;
 
   ModelSpec model_;
   TensorLayout layout_;

@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto second = load_csv(words);
   CHORUS_ASSERT(second.has_value());
   for (std::size_t i = 0; i < first->dataset.size(); ++i) {
-    CHORUS_ASSERT(std::ranges::equal(first->dataset.features(i), second->dataset.features(i)));
+    CHORUS_ASSERT(first->dataset.example(i)->features == second->dataset.example(i)->features);
   }
   return 0;
 }

@@ -1,44 +1,29 @@
 #include "chorus/client/dataset.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <exception>
 #include <fmt/format.h>
 #include <limits>
 #include <utility>
 
-#include "common/base/assert.hpp"
+#include "client/train/data/example_checks.hpp"
+#include "client/train/data/memory_source.hpp"
 #include "common/base/limits.hpp"
+#include "common/base/try.hpp"
 
 namespace chorus::client {
 namespace {
 
-// Features of one example; 0: the shape is empty, has a 0, or is beyond limits.
-std::uint64_t features_per_example(const std::vector<std::uint64_t>& shape) {
-  std::uint64_t product = shape.empty() ? 0 : 1;
-  for (const std::uint64_t side : shape) {
-    if (__builtin_mul_overflow(product, side, &product)) return 0;
-    if (product > limits::kActivationElementsMax) return 0;
-  }
-  return product;
-}
+// Rows of a subset are looked up so many at a time, on the stack: a step allocates nothing.
+constexpr std::size_t kLookUpRows = 256;
 
-}  // namespace
-
-Dataset::Dataset() : parts_(std::make_shared<const Parts>()) {}
-
-Result<Dataset> Dataset::create(Parts parts) {
-  const std::uint64_t per_example = features_per_example(parts.feature_shape);
-  if (per_example == 0) {
-    return fail(errc::invalid_argument,
-                fmt::format("a feature shape of [{}] is impossible; expected 1 to {} features per "
-                            "example",
-                            fmt::join(parts.feature_shape, ", "),
-                            limits::kActivationElementsMax));
-  }
-  if (parts.labels.empty() && parts.target_count > 0) {
-    parts.labels.resize(parts.targets.size() / parts.target_count);
-  }
-  const std::size_t examples = parts.labels.size();
+Result<void> check_parts(Dataset::Parts& parts) {
+  CHORUS_TRY(const std::size_t per_example, features_per_example(parts.feature_shape));
+  const bool labelled = !parts.labels.empty() || parts.target_count == 0;
+  const std::size_t examples =
+      labelled ? parts.labels.size() : parts.targets.size() / parts.target_count;
   if (parts.target_count > limits::kActivationElementsMax ||
       parts.targets.size() != examples * parts.target_count) {
     return fail(errc::shape_mismatch,
@@ -50,16 +35,14 @@ Result<Dataset> Dataset::create(Parts parts) {
   }
   if (parts.features.size() / per_example != examples || parts.features.size() % per_example != 0) {
     return fail(errc::shape_mismatch,
-                fmt::format("{} labels with {} features each need {} numbers; there are {}",
+                fmt::format("{} {} with {} features each need {} numbers; there are {}",
                             examples,
+                            labelled ? "labels" : "examples",
                             per_example,
                             examples * per_example,
                             parts.features.size()));
   }
-  if (examples > std::numeric_limits<std::uint32_t>::max()) {
-    return fail(errc::invalid_argument,
-                fmt::format("{} examples are more than can be numbered", examples));
-  }
+  if (!labelled) parts.classes = 0;
   const auto largest = std::max_element(parts.labels.begin(), parts.labels.end());
   if (parts.classes == 0 && largest != parts.labels.end() &&
       *largest != std::numeric_limits<std::uint32_t>::max()) {
@@ -72,71 +55,156 @@ Result<Dataset> Dataset::create(Parts parts) {
                             *largest,
                             std::int64_t{parts.classes} - 1));
   }
-  const auto bad = std::find_if(
-      parts.features.begin(), parts.features.end(), [](float x) { return !std::isfinite(x); });
-  if (bad != parts.features.end()) {
-    const auto position = static_cast<std::uint64_t>(bad - parts.features.begin());
-    return fail(errc::not_finite,
-                fmt::format("feature {} of example {} is not finite",
-                            position % per_example,
-                            position / per_example));
+  if (const auto bad = first_not_finite(parts.features)) {
+    return fail(
+        errc::not_finite,
+        fmt::format(
+            "feature {} of example {} is not finite", *bad % per_example, *bad / per_example));
   }
-  const auto off = std::find_if(
-      parts.targets.begin(), parts.targets.end(), [](float x) { return !std::isfinite(x); });
-  if (off != parts.targets.end()) {
-    const auto position = static_cast<std::uint64_t>(off - parts.targets.begin());
+  if (const auto bad = first_not_finite(parts.targets)) {
     return fail(errc::not_finite,
                 fmt::format("target {} of example {} is not finite",
-                            position % parts.target_count,
-                            position / parts.target_count));
+                            *bad % parts.target_count,
+                            *bad / parts.target_count));
   }
-  Dataset dataset;
-  dataset.parts_ = std::make_shared<const Parts>(std::move(parts));
-  return dataset;
+  return {};
+}
+
+Failure wrong_span(std::string_view what, std::size_t have, std::size_t want) {
+  return fail(
+      errc::invalid_argument,
+      fmt::format("a read of examples has room for {} {}; expected {} or none", have, what, want));
+}
+
+}  // namespace
+
+ExampleSource::~ExampleSource() = default;
+
+// A source, and what it said about itself.
+struct Dataset::Held {
+  std::shared_ptr<const ExampleSource> source;
+  ExampleFormat format;
+  std::size_t features = 0;
+  std::size_t examples = 0;
+  bool checked = false;  // what it gives was checked before
+
+  Result<void> read(std::span<const std::uint32_t> rows, const ExampleRows& into) const {
+    try {
+      CHORUS_OK(source->read(rows, into));
+    } catch (const std::exception& error) {
+      return fail(errc::internal,
+                  fmt::format("{}: reading threw: {}", shown_name(format), error.what()));
+    }
+    return checked ? Result<void>() : check_rows(format, features, rows, into);
+  }
+};
+
+Dataset::Dataset() : Dataset(std::make_shared<const Held>()) {}
+
+Result<Dataset> Dataset::create(Parts parts) {
+  CHORUS_OK(check_parts(parts));
+  CHORUS_TRY(Dataset made, of(std::make_shared<const MemorySource>(std::move(parts))));
+  auto held = std::make_shared<Held>(*made.held_);
+  held->checked = true;
+  return Dataset(std::move(held));
+}
+
+Result<Dataset> Dataset::of(std::shared_ptr<const ExampleSource> source) {
+  if (source == nullptr) return fail(errc::invalid_argument, "there is no source of examples");
+  auto held = std::make_shared<Held>();
+  held->format = source->format();
+  held->examples = source->size();
+  held->source = std::move(source);
+  auto features = features_per_example(held->format.feature_shape);
+  if (!features) return std::move(features).error().during(shown_name(held->format));
+  held->features = *features;
+  if (held->format.target_count > limits::kActivationElementsMax) {
+    return fail(errc::invalid_argument,
+                fmt::format("{}: {} targets of one example are too many; expected up to {}",
+                            shown_name(held->format),
+                            held->format.target_count,
+                            limits::kActivationElementsMax));
+  }
+  if (held->examples > std::numeric_limits<std::uint32_t>::max()) {
+    return fail(errc::invalid_argument,
+                fmt::format("{}: {} examples are more than can be numbered",
+                            shown_name(held->format),
+                            held->examples));
+  }
+  return Dataset(std::move(held));
+}
+
+std::size_t Dataset::size() const noexcept {
+  return rows_ ? rows_->size() : held_->examples;
 }
 
 const std::vector<std::uint64_t>& Dataset::feature_shape() const noexcept {
-  return parts_->feature_shape;
+  return held_->format.feature_shape;
 }
 
 std::size_t Dataset::feature_count() const noexcept {
-  return features_per_example(parts_->feature_shape);
+  return held_->features;
 }
 
 std::uint32_t Dataset::classes() const noexcept {
-  return parts_->classes;
-}
-
-std::size_t Dataset::total() const noexcept {
-  return parts_->labels.size();
-}
-
-std::size_t Dataset::row_of(std::size_t example) const noexcept {
-  CHORUS_ASSERT(example < size());
-  return rows_ ? (*rows_)[example] : example;
-}
-
-std::span<const float> Dataset::features(std::size_t example) const noexcept {
-  const std::size_t count = feature_count();
-  return std::span<const float>(parts_->features).subspan(row_of(example) * count, count);
-}
-
-std::uint32_t Dataset::label(std::size_t example) const noexcept {
-  return parts_->labels[row_of(example)];
+  return held_->format.classes;
 }
 
 std::size_t Dataset::target_count() const noexcept {
-  return parts_->target_count;
+  return held_->format.target_count;
 }
 
-std::span<const float> Dataset::targets(std::size_t example) const noexcept {
-  const std::size_t count = target_count();
-  return std::span<const float>(parts_->targets).subspan(row_of(example) * count, count);
+const std::string& Dataset::name() const noexcept {
+  return held_->format.name;
 }
 
-std::vector<std::uint32_t> Dataset::labels() const {
-  std::vector<std::uint32_t> all(size());
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = label(i);
+Result<void> Dataset::read(std::span<const std::uint32_t> examples, const ExampleRows& into) const {
+  const std::size_t each[] = {feature_count(), 1, target_count()};
+  const std::size_t have[] = {into.features.size(), into.labels.size(), into.targets.size()};
+  const char* const what[] = {"features", "labels", "targets"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::size_t want = examples.size() * each[i];
+    if (have[i] != 0 && have[i] != want) return wrong_span(what[i], have[i], want);
+  }
+  std::array<std::uint32_t, kLookUpRows> looked_up;
+  const bool labelled = classes() > 0;
+  if (!labelled) std::fill(into.labels.begin(), into.labels.end(), 0U);
+  for (std::size_t first = 0; first < examples.size(); first += kLookUpRows) {
+    const std::size_t count = std::min(kLookUpRows, examples.size() - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t number = examples[first + i];
+      if (number >= size()) {
+        return fail(errc::invalid_argument,
+                    fmt::format("there is no example {} in a dataset of {}", number, size()));
+      }
+      looked_up[i] = rows_ ? (*rows_)[number] : number;
+    }
+    const auto part = [&](auto span, std::size_t width) {
+      return span.empty() ? span : span.subspan(first * width, count * width);
+    };
+    const ExampleRows rows{part(into.features, each[0]),
+                           labelled ? part(into.labels, 1) : std::span<std::uint32_t>(),
+                           part(into.targets, each[2])};
+    CHORUS_OK(held_->read(std::span(looked_up).first(count), rows));
+  }
+  return {};
+}
+
+Result<Example> Dataset::example(std::size_t number) const {
+  Example example;
+  example.features.resize(feature_count());
+  example.targets.resize(target_count());
+  const auto row = static_cast<std::uint32_t>(
+      std::min<std::size_t>(number, std::numeric_limits<std::uint32_t>::max()));
+  CHORUS_OK(read({&row, 1}, {example.features, {&example.label, 1}, example.targets}));
+  return example;
+}
+
+Result<std::vector<std::uint32_t>> Dataset::labels() const {
+  std::vector<std::uint32_t> rows(size());
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::uint32_t>(i);
+  std::vector<std::uint32_t> all(rows.size());
+  CHORUS_OK(read(rows, {{}, all, {}}));
   return all;
 }
 
@@ -148,7 +216,7 @@ Result<Dataset> Dataset::subset(std::span<const std::uint32_t> examples) const {
       return fail(errc::invalid_argument,
                   fmt::format("there is no example {} in a dataset of {}", example, size()));
     }
-    rows->push_back(static_cast<std::uint32_t>(row_of(example)));
+    rows->push_back(rows_ ? (*rows_)[example] : example);
   }
   Dataset part = *this;
   part.rows_ = std::move(rows);

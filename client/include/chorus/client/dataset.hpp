@@ -1,4 +1,4 @@
-// Labelled examples in memory, and how they are read from files.
+// Labelled examples, in memory or read as they are needed, and how they are read from files.
 #pragma once
 
 #include <cstddef>
@@ -8,25 +8,34 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "chorus/client/example_source.hpp"
 #include "chorus/export.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus::client {
 
-/// Labelled examples. Immutable; a copy shares the numbers and costs little, a subset keeps only
-/// row numbers. May be read from several threads.
+/// One example, copied out of a Dataset.
+struct Example {
+  std::vector<float> features;
+  std::uint32_t label = 0;  ///< 0 without labels
+  std::vector<float> targets;
+};
+
+/// Labelled examples: an ExampleSource, and which of its examples. Immutable; a copy costs little
+/// and shares the source, a subset keeps only row numbers. May be read from several threads.
 class CHORUS_EXPORT Dataset {
  public:
-  /// What a dataset is made of.
+  /// What a dataset in memory is made of.
   struct Parts {
     std::vector<float> features;               ///< f32[examples × product(feature_shape)], by rows
     std::vector<std::uint64_t> feature_shape;  ///< of one example: {64} or {1, 8, 8}
     std::vector<std::uint32_t> labels;         ///< one per example, each < classes
     std::uint32_t classes = 0;                 ///< 0: the largest label + 1
     /// f32[examples × target_count], by rows: what losses other than softmax_cross_entropy aim at.
-    /// Labels may then be left out (all 0).
+    /// Labels may then be left out.
     std::vector<float> targets{};
     std::uint64_t target_count = 0;  ///< of one example; 0: none
   };
@@ -34,37 +43,49 @@ class CHORUS_EXPORT Dataset {
   /// No examples.
   Dataset();
 
-  /// @errors shape_mismatch: features, labels and targets do not fit; invalid_argument: a label is
-  /// not
-  ///         below `classes`, there is no feature, or too many examples; not_finite
+  /// Examples in memory, checked here and not again.
+  /// @errors shape_mismatch: features, labels and targets do not fit; invalid_argument: a label
+  /// that
+  ///         is not below `classes`, no feature, or too many examples; not_finite
   static Result<Dataset> create(Parts parts);
 
-  std::size_t size() const noexcept { return rows_ ? rows_->size() : total(); }
+  /// All examples of a source, each checked whenever it is read.
+  /// @errors invalid_argument: no source, an impossible format, or too many examples
+  static Result<Dataset> of(std::shared_ptr<const ExampleSource> source);
+
+  std::size_t size() const noexcept;
   bool empty() const noexcept { return size() == 0; }
   const std::vector<std::uint64_t>& feature_shape() const noexcept;
   std::size_t feature_count() const noexcept;  ///< product of feature_shape
-  std::uint32_t classes() const noexcept;
-
-  /// @pre example < size()
-  std::span<const float> features(std::size_t example) const noexcept;
-  std::uint32_t label(std::size_t example) const noexcept;
-  /// Empty without targets.
-  std::span<const float> targets(std::size_t example) const noexcept;
+  std::uint32_t classes() const noexcept;      ///< 0: no labels
   std::size_t target_count() const noexcept;
+  const std::string& name() const noexcept;  ///< of the source, for messages; may be empty
 
-  /// Labels of all examples, in order.
-  std::vector<std::uint32_t> labels() const;
+  /// As ExampleSource::read(); labels may be asked of every dataset, and are 0 where there are
+  /// none.
+  /// @errors invalid_argument: a number is not below size(), or a span has another length than the
+  ///         examples need; not_finite, malformed_file: what the source gave is not finite, or a
+  ///         label is not below classes(), naming source and example; those of the source;
+  ///         internal: the source threw
+  Result<void> read(std::span<const std::uint32_t> examples, const ExampleRows& into) const;
+
+  /// @errors as read()
+  Result<Example> example(std::size_t number) const;
+
+  /// Labels of all examples, in order: what partitions by class need. Reads no features.
+  /// @errors as read()
+  Result<std::vector<std::uint32_t>> labels() const;
 
   /// The examples with these numbers, in this order; a number may occur more than once.
   /// @errors invalid_argument: a number is not below size()
   Result<Dataset> subset(std::span<const std::uint32_t> examples) const;
 
  private:
-  std::size_t total() const noexcept;
-  std::size_t row_of(std::size_t example) const noexcept;
+  struct Held;
+  explicit Dataset(std::shared_ptr<const Held> held) : held_(std::move(held)) {}
 
-  std::shared_ptr<const Parts> parts_;
-  std::shared_ptr<const std::vector<std::uint32_t>> rows_;  // null: all rows of parts_
+  std::shared_ptr<const Held> held_;
+  std::shared_ptr<const std::vector<std::uint32_t>> rows_;  // null: all examples of the source
 };
 
 /// A dataset larger than this is refused unless the options say otherwise.

@@ -30,7 +30,8 @@ class AgentDataTest : public ::testing::Test {
   // Feature `a` names the row; the file with the writer column needs it as key.
   static std::multiset<float> rows(const client::Dataset& dataset) {
     std::multiset<float> all;
-    for (std::size_t i = 0; i < dataset.size(); ++i) all.insert(dataset.features(i)[0]);
+    for (std::size_t i = 0; i < dataset.size(); ++i)
+      all.insert(dataset.example(i).value().features[0]);
     return all;
   }
 
@@ -130,7 +131,7 @@ TEST_F(AgentDataTest, ReadsColumnsOfWords) {
   ASSERT_TRUE(data) << data.error().detail;
   ASSERT_EQ(data->train.feature_count(), 9U);
   for (std::size_t i = 0; i < data->train.size(); ++i) {
-    const auto row = data->train.features(i);
+    const auto row = data->train.example(i).value().features;
     const auto number = static_cast<int>(row[0] * 209 + 0.5F);
     EXPECT_EQ(row[1], row[0]);
     for (int writer = 0; writer < 7; ++writer) {
@@ -166,7 +167,7 @@ TEST_F(AgentDataTest, ReadsNumPyFilesByKey) {
   files.labels = golden / "y_u1.npy";
   files.hold_out = 0.0;
   files.scale = 2.0;
-  EXPECT_EQ(load_data(files).value().train.features(0)[0], -10.0F);
+  EXPECT_EQ(load_data(files).value().train.example(0).value().features[0], -10.0F);
 }
 
 TEST_F(AgentDataTest, ReadsFoldersOfSounds) {

@@ -205,10 +205,10 @@ TEST_F(WavFolder, GivesFeaturesOfEachClip) {
   ASSERT_TRUE(data) << data.error().to_string();
   EXPECT_THAT(data->class_names, ElementsAre("no", "yes"));
   EXPECT_THAT(data->dataset.feature_shape(), ElementsAre(1, 20, 11));
-  EXPECT_THAT(data->dataset.labels(), ElementsAre(0, 0, 1, 1));
+  EXPECT_THAT(data->dataset.labels().value(), ElementsAre(0, 0, 1, 1));
   const auto expected =
       log_mel(load_wav(golden("tone.wav")).value().samples, golden_options()).value();
-  EXPECT_THAT(data->dataset.features(3), testing::ElementsAreArray(expected));
+  EXPECT_THAT(data->dataset.example(3).value().features, testing::ElementsAreArray(expected));
 }
 
 TEST_F(WavFolder, CutsAndFillsClipsWhenToldSo) {

@@ -135,7 +135,8 @@ TEST(EvaluateModel, ReportsLossAndAccuracy) {
   EXPECT_EQ(report->examples, 30U);
   EXPECT_NEAR(report->metrics[0].value, 1.0986122886681098, 1e-12);
   std::size_t zero_labels = 0;
-  for (const auto label : data.labels()) zero_labels += label == 0 ? 1 : 0;
+  const auto labels = data.labels().value();
+  for (const auto label : labels) zero_labels += label == 0 ? 1 : 0;
   EXPECT_NEAR(report->metrics[1].value, static_cast<double>(zero_labels) / 30, 1e-12);
   EXPECT_EQ(evaluate_model(model, std::vector<float>(3), data).error().code, errc::shape_mismatch);
 }

@@ -26,9 +26,10 @@ TEST_F(CsvColumns, EncodesWordsInThePlaceOfTheirColumn) {
   const auto data = load("a,colour,b,y\n1,red,5,0\n2,\"blue, dark\",6,1\n3, red ,7,1\n");
   ASSERT_TRUE(data) << data.error().to_string();
   EXPECT_THAT(data->dataset.feature_shape(), ElementsAre(4));
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(1, 0, 1, 5));  // "blue, dark" < "red"
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(2, 1, 0, 6));
-  EXPECT_THAT(data->dataset.features(2), ElementsAre(3, 0, 1, 7));
+  EXPECT_THAT(data->dataset.example(0).value().features,
+              ElementsAre(1, 0, 1, 5));  // "blue, dark" < "red"
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(2, 1, 0, 6));
+  EXPECT_THAT(data->dataset.example(2).value().features, ElementsAre(3, 0, 1, 7));
   ASSERT_EQ(data->categories.size(), 1U);
   EXPECT_EQ(data->categories[0].column, "colour");
   EXPECT_THAT(data->categories[0].values, ElementsAre("blue, dark", "red"));
@@ -41,16 +42,16 @@ TEST_F(CsvColumns, FittedCategoriesDoNotDependOnTheOrderOfRows) {
   const auto data = load("c,y,0\na,x,1\nb,y,1\n");
   ASSERT_TRUE(data) << data.error().to_string();
   EXPECT_THAT(data->dataset.feature_shape(), ElementsAre(1, 5));
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(0, 0, 1, 0, 1));
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(1, 0, 0, 1, 0));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(0, 0, 1, 0, 1));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(1, 0, 0, 1, 0));
 }
 
 TEST_F(CsvColumns, TakesGivenCategoriesInTheirOrder) {
   options_.categories = {{"0", {"z", "a", "never"}}};
   const auto data = load("a,0\nz,1\n");
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(0, 1, 0));
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(1, 0, 0));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(0, 1, 0));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(1, 0, 0));
   EXPECT_THAT(data->categories[0].values, ElementsAre("z", "a", "never"));
   refused("a,0\nb,1\n", "line 2, column 1: 'b' is not a category of this column (z, a, never)");
 }
@@ -78,7 +79,7 @@ TEST_F(CsvColumns, StandardisesWithMeanAndPopulationDeviation) {
   ASSERT_EQ(data->scales.size(), 2U);
   EXPECT_DOUBLE_EQ(data->scales[0].offset, 3.0);
   EXPECT_DOUBLE_EQ(data->scales[0].scale, std::sqrt(14.0 / 3));
-  EXPECT_THAT(data->dataset.features(2),
+  EXPECT_THAT(data->dataset.example(2).value().features,
               ElementsAre(FloatEq(static_cast<float>(3 / std::sqrt(14.0 / 3))), 0.0F));
   EXPECT_EQ(data->scales[1].scale, 1.0) << "a constant column";
 }
@@ -88,16 +89,16 @@ TEST_F(CsvColumns, ScalesToTheRangeBetweenSmallestAndLargest) {
   options_.categories = {{"1", {}}};
   const auto data = load("-5,u,3,0\n5,v,3,0\n0,u,3,1\n");
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(0, 1, 0, 0));
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(1, 0, 1, 0));
-  EXPECT_THAT(data->dataset.features(2), ElementsAre(0.5, 1, 0, 0));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(0, 1, 0, 0));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(1, 0, 1, 0));
+  EXPECT_THAT(data->dataset.example(2).value().features, ElementsAre(0.5, 1, 0, 0));
 }
 
 TEST_F(CsvColumns, LargeNumbersKeepTheirDifferences) {
   options_.normalisation = Normalisation::min_max;
   const auto data = load("1700000000,0\n1700000001,0\n1700000004,1\n");
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_EQ(data->dataset.features(1)[0], 0.25F);
+  EXPECT_EQ(data->dataset.example(1).value().features[0], 0.25F);
 }
 
 TEST_F(CsvColumns, WhatOneFileFittedReadsAnother) {
@@ -109,7 +110,7 @@ TEST_F(CsvColumns, WhatOneFileFittedReadsAnother) {
   options_.scales = first->scales;
   const auto second = load("b,9,0\n");
   ASSERT_TRUE(second) << second.error().to_string();
-  EXPECT_THAT(second->dataset.features(0), ElementsAre(0, 1, 7));  // (9 - 2) / 1
+  EXPECT_THAT(second->dataset.example(0).value().features, ElementsAre(0, 1, 7));  // (9 - 2) / 1
   EXPECT_EQ(second->scales[0].offset, 2.0);
 }
 
@@ -131,8 +132,8 @@ TEST_F(CsvColumns, PutsTheGivenNumberForMissingOnes) {
   options_.missing = -1.0;
   const auto data = load("1,,0\n?, NA ,1\n");
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(1, -1));
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(-1, -1));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(1, -1));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(-1, -1));
   refused("1,2,\n", "column 3: the value is missing; expected a class");
   refused("1,nan,0\n", "'nan' is not a number");
 }
@@ -142,7 +143,7 @@ TEST_F(CsvColumns, MissingNumbersCountWhenScalesAreFitted) {
   options_.normalisation = Normalisation::min_max;
   const auto data = load("4,0\n?,1\n8,1\n");
   ASSERT_TRUE(data);
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(0.5));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(0.5));
 }
 
 TEST_F(CsvColumns, MissingCategoriesAreErrorsOrHaveNoFeature) {
@@ -152,12 +153,12 @@ TEST_F(CsvColumns, MissingCategoriesAreErrorsOrHaveNoFeature) {
   options_.missing = 0.0;
   const auto data = load("a,1,0\n,2,0\nb,3,1\n");
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(0, 0, 2));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(0, 0, 2));
   options_.missing.reset();
   options_.categories = {{"0", {"a", "?"}}};  // said to be a category, it is one
   const auto said = load("?,1,0\n");
   ASSERT_TRUE(said) << said.error().to_string();
-  EXPECT_THAT(said->dataset.features(0), ElementsAre(0, 1, 1));
+  EXPECT_THAT(said->dataset.example(0).value().features, ElementsAre(0, 1, 1));
 }
 
 TEST_F(CsvColumns, RefusesAMissingNumberThatIsNone) {

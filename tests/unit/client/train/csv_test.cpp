@@ -22,9 +22,9 @@ TEST_F(Csv, ReadsNumbersWithTheLabelLast) {
   ASSERT_TRUE(data) << data.error().to_string();
   EXPECT_EQ(data->dataset.size(), 2U);
   EXPECT_THAT(data->dataset.feature_shape(), ElementsAre(2));
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(1.0F, 2.5F));
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(-30.0F, 0.5F));
-  EXPECT_THAT(data->dataset.labels(), ElementsAre(0, 2));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(1.0F, 2.5F));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(-30.0F, 0.5F));
+  EXPECT_THAT(data->dataset.labels().value(), ElementsAre(0, 2));
   EXPECT_EQ(data->dataset.classes(), 3U);
   EXPECT_TRUE(data->keys.empty());
 }
@@ -40,9 +40,9 @@ TEST_F(Csv, ReadsWhatOtherProgramsWrite) {
       " 61 ;1;\"St. \"\"Mary\"\"\nNorth\";\"120\"\r\n"
       "52;0;B;\t130");
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(61.0F, 120.0F));
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(52.0F, 130.0F));
-  EXPECT_THAT(data->dataset.labels(), ElementsAre(1, 0));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(61.0F, 120.0F));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(52.0F, 130.0F));
+  EXPECT_THAT(data->dataset.labels().value(), ElementsAre(1, 0));
   EXPECT_THAT(data->keys, ElementsAre("St. \"Mary\"\nNorth", "B"));
 }
 
@@ -54,7 +54,7 @@ TEST_F(Csv, ReadsGzip) {
   const auto data = load_csv(options_);
   ASSERT_TRUE(data) << data.error().to_string();
   EXPECT_THAT(data->dataset.feature_shape(), ElementsAre(1, 1, 2));
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(0.5F, 0.25F));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(0.5F, 0.25F));
 }
 
 TEST_F(Csv, FindsColumnsByNumber) {
@@ -62,8 +62,8 @@ TEST_F(Csv, FindsColumnsByNumber) {
     options_.label_column = label;
     const auto data = load("1,2,3\n0,5,6\n");
     ASSERT_TRUE(data);
-    EXPECT_THAT(data->dataset.labels(), ElementsAre(1, 0));
-    EXPECT_THAT(data->dataset.features(1), ElementsAre(5.0F, 6.0F));
+    EXPECT_THAT(data->dataset.labels().value(), ElementsAre(1, 0));
+    EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(5.0F, 6.0F));
   }
 }
 
@@ -72,7 +72,7 @@ TEST_F(Csv, NamesWinOverNumbers) {
   options_.label_column = "0";
   const auto data = load("1,0\n7,1\n");
   ASSERT_TRUE(data);
-  EXPECT_THAT(data->dataset.labels(), ElementsAre(1));
+  EXPECT_THAT(data->dataset.labels().value(), ElementsAre(1));
 }
 
 TEST_F(Csv, NamesLineColumnAndValueOfBadNumbers) {

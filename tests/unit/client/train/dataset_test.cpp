@@ -28,9 +28,9 @@ TEST(Dataset, GivesRowsAndLabels) {
   EXPECT_EQ(data.classes(), 3U);
   EXPECT_EQ(data.feature_count(), 2U);
   EXPECT_THAT(data.feature_shape(), ElementsAre(2));
-  EXPECT_THAT(data.features(1), ElementsAre(3.0F, 4.0F));
-  EXPECT_EQ(data.label(1), 2U);
-  EXPECT_THAT(data.labels(), ElementsAre(0, 2, 1));
+  EXPECT_THAT(data.example(1).value().features, ElementsAre(3.0F, 4.0F));
+  EXPECT_EQ(data.example(1).value().label, 2U);
+  EXPECT_THAT(data.labels().value(), ElementsAre(0, 2, 1));
 }
 
 TEST(Dataset, SubsetsShareAndCompose) {
@@ -38,12 +38,12 @@ TEST(Dataset, SubsetsShareAndCompose) {
   const auto part = three().subset(some);
   ASSERT_TRUE(part);
   EXPECT_EQ(part->size(), 3U);
-  EXPECT_THAT(part->labels(), ElementsAre(1, 0, 1));
-  EXPECT_THAT(part->features(2), ElementsAre(5.0F, 6.0F));
+  EXPECT_THAT(part->labels().value(), ElementsAre(1, 0, 1));
+  EXPECT_THAT(part->example(2).value().features, ElementsAre(5.0F, 6.0F));
   EXPECT_EQ(part->classes(), 3U);
   const auto again = part->subset(std::vector<std::uint32_t>{1});
   ASSERT_TRUE(again);
-  EXPECT_THAT(again->features(0), ElementsAre(1.0F, 2.0F));
+  EXPECT_THAT(again->example(0).value().features, ElementsAre(1.0F, 2.0F));
   EXPECT_TRUE(part->subset({})->empty());
 }
 
@@ -54,7 +54,7 @@ TEST(Dataset, RefusesRowsItDoesNotHave) {
 
 TEST(Dataset, EmptyIsADataset) {
   EXPECT_TRUE(Dataset().empty());
-  EXPECT_TRUE(Dataset().labels().empty());
+  EXPECT_TRUE(Dataset().labels().value().empty());
   EXPECT_TRUE(Dataset::create({{}, {2}, {}, 0}));
 }
 

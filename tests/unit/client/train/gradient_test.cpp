@@ -74,10 +74,11 @@ client::Dataset examples_for(const ModelSpec& model) {
   if (embedding == nullptr && classes) return data;
   client::Dataset::Parts parts;
   parts.feature_shape = model.input_shape;
-  parts.labels = data.labels();
+  parts.labels = data.labels().value();
   Rng rng(5);
   for (std::size_t i = 0; i < data.size(); ++i) {
-    for (const float feature : data.features(i)) {
+    const client::Example example = data.example(i).value();
+    for (const float feature : example.features) {
       const auto index = static_cast<float>(embedding ? rng.below(embedding->vocabulary) : 0);
       parts.features.push_back(embedding ? index : feature);
     }
@@ -386,7 +387,7 @@ TEST_F(Sequences, LearnFromEveryStep) {
 TEST_F(Sequences, NeedAClassForEachStep) {
   const auto model = network({kSteps, 2});
   for (const float wrong : {-1.0F, 4.0F, 0.5F}) {
-    const auto refused = model->accepts(data({kSteps, 2}, wrong));
+    const auto refused = model->loss_of(data({kSteps, 2}, wrong), {rows_up_to(1)});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, errc::unsupported_feature);
     EXPECT_THAT(refused.error().detail,
@@ -413,8 +414,9 @@ TEST(Network, BatchNormMovesItsRunningValuesOnlyInTraining) {
   for (std::size_t f = 0; f < 4; ++f) {
     double sum = 0.0;
     double squares = 0.0;
-    for (std::size_t i = 0; i < 5; ++i) sum += data.features(i)[f] / 5;
-    for (std::size_t i = 0; i < 5; ++i) squares += std::pow(data.features(i)[f] - sum, 2) / 4;
+    for (std::size_t i = 0; i < 5; ++i) sum += data.example(i).value().features[f] / 5;
+    for (std::size_t i = 0; i < 5; ++i)
+      squares += std::pow(data.example(i).value().features[f] - sum, 2) / 4;
     EXPECT_NEAR((*network)->parameters()[8 + f], 0.25 * sum, 1e-6);
     EXPECT_NEAR((*network)->parameters()[12 + f], 0.75 + 0.25 * squares, 1e-6);
     EXPECT_EQ((*network)->gradient()[8 + f], 0.0F);
@@ -470,8 +472,10 @@ TEST(Network, RefusesExamplesThatDoNotSuitTheModel) {
   const auto why = [](const ModelSpec& model, const client::Dataset& data) -> std::string {
     auto network = Network::create(model);
     if (!network) return network.error().detail;
-    const auto accepted = (*network)->accepts(data);
-    return accepted ? "accepted" : accepted.error().detail;
+    std::fill((*network)->parameters().begin(), (*network)->parameters().end(), 0.0F);
+    if (const auto accepted = (*network)->accepts(data); !accepted) return accepted.error().detail;
+    const auto met = (*network)->loss_of(data, {rows_up_to(data.size())});
+    return met ? "accepted" : met.error().detail;
   };
   const auto normal = make_examples({3}, 4, 3);
   EXPECT_THAT(why({{3}, {Embedding{"", 5, 2}, Flatten{}, Dense{"", 3}}}, normal),
@@ -481,6 +485,11 @@ TEST(Network, RefusesExamplesThatDoNotSuitTheModel) {
   EXPECT_EQ(why({{3}, {Dense{"", 1}}, Loss::mean_squared_error, {}}, normal), "accepted");
   EXPECT_THAT(why({{3}, {Dense{"", 1}}, Loss::binary_cross_entropy, {}}, make_examples({3}, 40, 3)),
               testing::HasSubstr("has the target 2; binary_cross_entropy expects 0 to 1"));
+  EXPECT_THAT(why({{3}, {Dense{"", 2}}}, make_examples({3}, 40, 3)),
+              testing::HasSubstr("has label 2; the model's 2 outputs stand for the labels 0 to 1"));
+  const auto unlabelled = client::Dataset::create({{1, 2, 3}, {3}, {}, 0, {0.5F}, 1});
+  ASSERT_TRUE(unlabelled);
+  EXPECT_THAT(why({{3}, {Dense{"", 2}}}, *unlabelled), testing::HasSubstr("have no labels"));
 }
 
 TEST(Network, GradientDoesNotDependOnThePassBefore) {

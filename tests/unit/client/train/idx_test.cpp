@@ -54,8 +54,8 @@ TEST_F(Idx, ReadsImagesAndLabels) {
   const auto data = load(images_, labels_);
   ASSERT_TRUE(data) << data.error().to_string();
   EXPECT_THAT(data->feature_shape(), ElementsAre(1, 1, 3));
-  EXPECT_THAT(data->features(0), ElementsAre(0.0F, 1.0F, 0.2F));
-  EXPECT_THAT(data->labels(), ElementsAre(4, 1));
+  EXPECT_THAT(data->example(0).value().features, ElementsAre(0.0F, 1.0F, 0.2F));
+  EXPECT_THAT(data->labels().value(), ElementsAre(4, 1));
   EXPECT_EQ(data->classes(), 5U);
 }
 
@@ -66,7 +66,7 @@ TEST_F(Idx, ReadsGzip) {
   test::write_gzip(options_.labels, labels_);
   const auto data = load_idx(options_);
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_THAT(data->features(1), ElementsAre(1 / 255.0F, 2 / 255.0F, 3 / 255.0F));
+  EXPECT_THAT(data->example(1).value().features, ElementsAre(1 / 255.0F, 2 / 255.0F, 3 / 255.0F));
 }
 
 TEST_F(Idx, RefusesGzipThatIsCutShortOrDamaged) {

@@ -63,11 +63,12 @@ class Npy : public testing::Test {
     for (std::size_t i = 0; i < 3; ++i) {
       for (std::size_t j = 0; j < 2; ++j) {
         for (std::size_t k = 0; k < 4; ++k) {
-          EXPECT_EQ(data->dataset.features(i)[j * 4 + k], expected(i, j, k)) << i << j << k;
+          EXPECT_EQ(data->dataset.example(i).value().features[j * 4 + k], expected(i, j, k))
+              << i << j << k;
         }
       }
     }
-    EXPECT_THAT(data->dataset.labels(), ElementsAre(2, 0, 1));
+    EXPECT_THAT(data->dataset.labels().value(), ElementsAre(2, 0, 1));
     EXPECT_EQ(data->dataset.classes(), 3U);
   }
 
@@ -134,7 +135,7 @@ TEST_F(Npy, ReadsGzipAndDividesAndReshapes) {
   const auto data = load_npy(options_);
   ASSERT_TRUE(data) << data.error().to_string();
   EXPECT_THAT(data->dataset.feature_shape(), ElementsAre(1, 2, 2, 2));
-  EXPECT_EQ(data->dataset.features(2)[7], static_cast<float>(x(2, 1, 3) / 8));
+  EXPECT_EQ(data->dataset.example(2).value().features[7], static_cast<float>(x(2, 1, 3) / 8));
   EXPECT_EQ(data->dataset.classes(), 7U);
 }
 
@@ -144,7 +145,7 @@ TEST_F(Npy, ReadsWhatPython2Wrote) {
                     npy("{\"shape\":(3L,1L),'fortran_order':False,'descr':'|u1'}", "abc"));
   const auto data = load_npy(options_);
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(98.0F));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(98.0F));
 }
 
 TEST_F(Npy, RefusesOtherTypes) {

@@ -255,8 +255,9 @@ class PlanVocabulary : public testing::Test {
     const client::Dataset examples = data();
     Point sum{0.0, 0.0};
     for (std::size_t i = first; i < first + count; ++i) {
-      const double x = examples.features(i)[0];
-      const double error = at.w * x + at.b - double{examples.targets(i)[0]};
+      const client::Example example = examples.example(i).value();
+      const double x = example.features[0];
+      const double error = at.w * x + at.b - double{example.targets[0]};
       sum.w += 2.0 * error * x / static_cast<double>(count);
       sum.b += 2.0 * error / static_cast<double>(count);
     }

@@ -49,10 +49,10 @@ TEST(Digits, LoadWhole) {
   const Dataset data = digits();
   EXPECT_EQ(data.size(), 1797U);
   EXPECT_EQ(data.classes(), 10U);
-  const auto first = data.features(0);
+  const auto first = data.example(0).value().features;
   EXPECT_EQ(first[2], 5.0F / 16);
-  EXPECT_EQ(data.label(0), 0U);
-  EXPECT_EQ(data.label(1796), 8U);
+  EXPECT_EQ(data.example(0).value().label, 0U);
+  EXPECT_EQ(data.example(1796).value().label, 8U);
 }
 
 TEST(Digits, SmallConvolutionalNetworkLearnsThem) {
@@ -82,7 +82,7 @@ TEST(Digits, SmallConvolutionalNetworkLearnsThem) {
 
 TEST(Digits, TrainersInDifferentThreadsDoNotDisturbEachOther) {
   const Dataset data = digits();
-  const auto partition = partition_dirichlet(data.labels(), {3, 0.5, 10, 1});
+  const auto partition = partition_dirichlet(data.labels().value(), {3, 0.5, 10, 1});
   ASSERT_TRUE(partition) << partition.error().to_string();
   const ModelSpec model = small_cnn();
   const auto train = [&](std::size_t client) {
@@ -114,11 +114,13 @@ TEST(FashionMnist, LoadsWhole) {
   EXPECT_THAT(data->feature_shape(), ElementsAre(1, 28, 28));
   EXPECT_EQ(data->classes(), 10U);
   std::vector<int> counts(10);
-  for (const std::uint32_t label : data->labels()) ++counts[label];
+  const auto labels = data->labels().value();
+  for (const std::uint32_t label : labels) ++counts[label];
   EXPECT_THAT(counts, testing::Each(1000));
   double sum = 0.0;
   for (std::size_t i = 0; i < data->size(); ++i) {
-    for (const float pixel : data->features(i)) sum += pixel;
+    const Example image = data->example(i).value();
+    for (const float pixel : image.features) sum += pixel;
   }
   EXPECT_NEAR(sum / 7'840'000, 0.2868, 0.0001);
 }

@@ -36,10 +36,11 @@ class Text : public testing::Test {
   // Characters of an example, and the one after them.
   std::string shown(const Dataset& data, std::size_t example) const {
     std::string text;
-    for (const float id : data.features(example)) {
+    const Example one = data.example(example).value();
+    for (const float id : one.features) {
       text += options_.vocabulary[static_cast<std::size_t>(id)];
     }
-    return text + "|" + options_.vocabulary[data.label(example)];
+    return text + "|" + options_.vocabulary[one.label];
   }
 
   const test::TempFolder folder_{};
@@ -56,7 +57,7 @@ TEST_F(Text, SlidesAWindowOverTheText) {
   EXPECT_EQ(shown(data->dataset, 2), "\ncd|e");
   EXPECT_THAT(data->dataset.feature_shape(), ElementsAre(3));
   EXPECT_EQ(data->dataset.classes(), 96U);
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(66, 67, 0));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(66, 67, 0));
   EXPECT_TRUE(data->keys.empty());
 }
 
@@ -68,8 +69,8 @@ TEST_F(Text, ASequenceHasATargetForEveryCharacter) {
   ASSERT_TRUE(data) << data.error().to_string();
   ASSERT_EQ(data->dataset.size(), 2U);
   EXPECT_EQ(data->dataset.target_count(), 3U);
-  EXPECT_THAT(data->dataset.features(1), ElementsAre(0, 68, 69));
-  EXPECT_THAT(data->dataset.targets(1), ElementsAre(68, 69, 70));
+  EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(0, 68, 69));
+  EXPECT_THAT(data->dataset.example(1).value().targets, ElementsAre(68, 69, 70));
   EXPECT_EQ(shown(data->dataset, 1), "\ncd|e");
 
   options_.bytes_max = 2 * (2 * 3 + 1) * sizeof(float);
@@ -108,7 +109,7 @@ TEST_F(Text, TakesAVocabularyAndAReplacement) {
   options_.vocabulary = "ba_";
   const auto data = load("abba");
   ASSERT_TRUE(data) << data.error().to_string();
-  EXPECT_THAT(data->dataset.features(0), ElementsAre(1, 0));
+  EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(1, 0));
   EXPECT_EQ(data->dataset.classes(), 3U);
   refused("ab\nac", "play.txt' line 1, column 1: byte 0x0a is not in the vocabulary");
   options_.vocabulary += "\n";
