@@ -1,7 +1,6 @@
 // TrainPlan between protobuf and values.
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,6 +8,7 @@
 
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
+#include "common/tensor/plan_features.hpp"
 #include "common/tensor/plan_rules.hpp"
 #include "common/wire/convert.hpp"
 
@@ -58,31 +58,10 @@ Result<Budget> budget_from(const pb::Budget& proto) {
   return unsupported("work.train.budget: in a unit that is not known here");
 }
 
-// Vocabulary beyond the first version that is known here.
-constexpr std::string_view kPlanFeatures[] = {"optimiser",
-                                              "schedule",
-                                              "clip_norm",
-                                              "proximal",
-                                              "accumulate",
-                                              "early_stop",
-                                              "curriculum",
-                                              "source.whole",
-                                              "source.variance_reduced",
-                                              "source.zeroth_order",
-                                              "control",
-                                              "meta",
-                                              "trainable",
-                                              "mask",
-                                              "local",
-                                              "probe",
-                                              "candidates"};
-
 Result<void> check_features(const pb::TrainPlan& proto) {
+  const auto known = tensor::plan_features();
   for (const auto& feature : proto.required_features()) {
-    if (std::find(std::begin(kPlanFeatures), std::end(kPlanFeatures), feature) !=
-        std::end(kPlanFeatures)) {
-      continue;
-    }
+    if (std::find(known.begin(), known.end(), feature) != known.end()) continue;
     return unsupported("work.train: needs the feature '" + text_to(feature, limits::kNameBytesMax) +
                        "', which is not known here");
   }
@@ -257,7 +236,6 @@ void optimiser_to(const Optimiser& optimiser, pb::TrainPlan* proto) {
     proto->mutable_sgd()->set_weight_decay(optimiser.weight_decay);
     return;
   }
-  proto->add_required_features("optimiser");
   auto* to = proto->mutable_optimiser();
   to->set_kind(static_cast<pb::OptimiserKind>(optimiser.kind));
   to->set_learning_rate(optimiser.learning_rate);
@@ -271,7 +249,6 @@ void optimiser_to(const Optimiser& optimiser, pb::TrainPlan* proto) {
 
 void steps_to(const TrainPlan& plan, pb::TrainPlan* proto) {
   if (const EarlyStop& stop = plan.early_stop; stop != EarlyStop{}) {
-    proto->add_required_features("early_stop");
     auto* to = proto->mutable_early_stop();
     to->set_loss(stop.loss);
     to->set_patience(stop.patience);
@@ -279,7 +256,6 @@ void steps_to(const TrainPlan& plan, pb::TrainPlan* proto) {
     to->set_gradient_norm(stop.gradient_norm);
   }
   if (plan.order == Order::curriculum) {
-    proto->add_required_features("curriculum");
     auto* to = proto->mutable_curriculum();
     to->set_pace(static_cast<pb::CurriculumPace>(plan.curriculum.pace));
     to->set_start(plan.curriculum.start);
@@ -288,20 +264,15 @@ void steps_to(const TrainPlan& plan, pb::TrainPlan* proto) {
     to->set_given_scores(plan.curriculum.given_scores);
   }
   if (plan.source.kind != GradientSource::Kind::batch) {
-    constexpr const char* kFeatures[] = {
-        "source.whole", "source.variance_reduced", "source.zeroth_order"};
-    proto->add_required_features(kFeatures[static_cast<std::size_t>(plan.source.kind) - 2]);
     auto* to = proto->mutable_source();
     to->set_kind(static_cast<pb::SourceKind>(plan.source.kind));
     to->set_directions(plan.source.directions);
     to->set_distance(plan.source.distance);
   }
   if (plan.control != ControlVariates::none) {
-    proto->add_required_features("control");
     proto->mutable_control()->set_kind(static_cast<pb::ControlVariates>(plan.control));
   }
   if (plan.meta.kind != Meta::Kind::none) {
-    proto->add_required_features("meta");
     auto* to = proto->mutable_meta();
     to->set_kind(static_cast<pb::MetaKind>(plan.meta.kind));
     to->set_rate(plan.meta.rate);
@@ -311,17 +282,13 @@ void steps_to(const TrainPlan& plan, pb::TrainPlan* proto) {
 
 void parts_to(const TrainPlan& plan, pb::TrainPlan* proto) {
   if (plan.trainable != Trainable{}) {
-    proto->add_required_features("trainable");
-    if (plan.trainable.mask) proto->add_required_features("mask");
     auto* to = proto->mutable_trainable();
     for (const std::string& pattern : plan.trainable.only) to->add_only(pattern);
     for (const std::string& pattern : plan.trainable.frozen) to->add_frozen(pattern);
     to->set_mask(plan.trainable.mask);
   }
-  if (!plan.local.empty()) proto->add_required_features("local");
   for (const std::string& pattern : plan.local) proto->add_local(pattern);
   if (const Probe& probe = plan.probe; probe != Probe{}) {
-    proto->add_required_features("probe");
     auto* to = proto->mutable_probe();
     to->set_gradient_norms(probe.gradient_norms);
     to->set_losses(probe.losses);
@@ -332,10 +299,7 @@ void parts_to(const TrainPlan& plan, pb::TrainPlan* proto) {
     to->set_batches(probe.batches);
     to->set_only(probe.only);
   }
-  if (plan.candidates > 1) {
-    proto->add_required_features("candidates");
-    proto->set_candidates(plan.candidates);
-  }
+  if (plan.candidates > 1) proto->set_candidates(plan.candidates);
 }
 
 }  // namespace
@@ -368,13 +332,15 @@ Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto) {
 }
 
 void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto) {
+  for (const auto feature : tensor::features_of(plan)) {
+    proto->add_required_features(std::string(feature));
+  }
   budget_to(plan.budget, proto->mutable_budget());
   proto->set_batch_size(plan.batch_size);
   optimiser_to(plan.optimiser, proto);
   proto->set_order(static_cast<pb::Order>(plan.order));
   proto->set_seed(plan.seed);
   if (plan.schedule != Schedule{}) {
-    proto->add_required_features("schedule");
     auto* to = proto->mutable_schedule();
     to->set_kind(static_cast<pb::ScheduleKind>(plan.schedule.kind));
     to->set_warmup_steps(plan.schedule.warmup_steps);
@@ -382,14 +348,9 @@ void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto) {
     to->set_total_steps(plan.schedule.total_steps);
     to->set_factor(plan.schedule.factor);
   }
-  if (plan.clip_norm != 0.0) proto->add_required_features("clip_norm");
   proto->set_clip_norm(plan.clip_norm);
-  if (plan.proximal != 0.0) proto->add_required_features("proximal");
   proto->set_proximal(plan.proximal);
-  if (plan.accumulate != 1) {
-    proto->add_required_features("accumulate");
-    proto->set_accumulate(plan.accumulate);
-  }
+  if (plan.accumulate != 1) proto->set_accumulate(plan.accumulate);
   steps_to(plan, proto);
   parts_to(plan, proto);
 }
