@@ -30,8 +30,12 @@ class BuiltinTrainer final : public Trainer {
   Result<TaskReport> train(const TrainTask& task, std::span<float> parameters) override {
     CHORUS_ASSERT(task.model != nullptr && task.cancel != nullptr);
     CHORUS_TRY(train::Network* const network, prepare(*task.model, parameters));
-    const train::TrainInputs inputs{
-        task.cancel, task.vectors, task.state, options_.scores, &options_.enough};
+    const train::TrainInputs inputs{task.cancel,
+                                    task.vectors,
+                                    task.state,
+                                    options_.scores,
+                                    &options_.enough,
+                                    options_.augmentation};
     CHORUS_TRY(TaskReport report, train::run_plan(*network, options_.train, task.plan, inputs));
     std::copy(network->parameters().begin(), network->parameters().end(), parameters.begin());
     return report;

@@ -96,7 +96,7 @@ Result<BatchResult> Network::gradient_of(const client::Dataset& data,
                                          const FusedStep* fused) {
   const ThreadLimit limit(threads_);
   CHORUS_TRY(last_, tape_for(batch, Tape::Mode::train));
-  CHORUS_OK(load(*last_, data, batch.rows));
+  CHORUS_OK(load(*last_, data, batch));
   last_->set_randomness(key_, step_);
   BatchResult result;
   CHORUS_OK(guarded([&] {
@@ -122,7 +122,7 @@ Result<Tape*> Network::forward(const client::Dataset& data,
                                std::size_t observed) {
   const ThreadLimit limit(threads_);
   CHORUS_TRY(Tape* const tape, tape_for(batch, Tape::Mode::evaluate, observed));
-  CHORUS_OK(load(*tape, data, batch.rows));
+  CHORUS_OK(load(*tape, data, batch));
   CHORUS_OK(guarded([&] { tape->forward(); }));
   return tape;
 }
@@ -204,9 +204,8 @@ Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode, std::size_t
   return tapes_.emplace(shape, std::move(tape)).first->second.get();
 }
 
-Result<void> Network::load(Tape& tape,
-                           const client::Dataset& data,
-                           std::span<const std::uint32_t> rows) {
+Result<void> Network::load(Tape& tape, const client::Dataset& data, const Batch& batch) {
+  const std::span<const std::uint32_t> rows = batch.rows;
   const std::span<float> input = tape.input();
   const std::size_t used = rows.size() * data.feature_count();
   CHORUS_ASSERT(input.size() >= used);
@@ -219,6 +218,7 @@ Result<void> Network::load(Tape& tape,
                 {input.first(used),
                  aims_at_targets ? std::span<std::uint32_t>() : std::span<std::uint32_t>(labels_),
                  aims_at_targets ? std::span<float>(targets_) : std::span<float>()}));
+  if (batch.augmenter != nullptr) batch.augmenter->apply(rows, input.first(used));
   if (!aims_at_targets) std::copy_n(labels_.begin(), targets_.size(), targets_.begin());
   CHORUS_OK(check_values(input.first(used), rows));
   if (steps > 1) std::copy(targets_.begin(), targets_.end(), labels_.begin());

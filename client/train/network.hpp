@@ -12,6 +12,7 @@
 #include "chorus/client/dataset.hpp"
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
+#include "client/train/augment.hpp"
 #include "client/train/loss.hpp"
 #include "client/train/metrics.hpp"
 #include "client/train/tape/tape.hpp"
@@ -25,6 +26,7 @@ namespace chorus::train {
 struct Batch {
   std::span<const std::uint32_t> rows;
   std::size_t capacity = 0;
+  Augmenter* augmenter = nullptr;  ///< null: the examples as they are
 };
 
 /// Not copyable, not movable: tapes point into its buffers. Used by one thread at a time.
@@ -109,7 +111,7 @@ class Network {
 
   Result<Tape*> tape_for(const Batch& batch, Tape::Mode mode, std::size_t observed = Tape::kNone);
   Result<Tape*> forward(const client::Dataset& data, const Batch& batch, std::size_t observed);
-  Result<void> load(Tape& tape, const client::Dataset& data, std::span<const std::uint32_t> rows);
+  Result<void> load(Tape& tape, const client::Dataset& data, const Batch& batch);
   /// Of some examples of the batch that a tape has gone through.
   struct Part {
     std::size_t first = 0;

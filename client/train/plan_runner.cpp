@@ -81,6 +81,7 @@ Result<TaskReport> run_plan(Network& network,
                             const TrainInputs& inputs) {
   CHORUS_OK(check_plan(plan));
   CHORUS_OK(check_data(network, data, "training"));
+  CHORUS_OK(check_augmentation(inputs.augmentation, data.feature_shape()));
   return Training(network, data, plan, inputs).run();
 }
 

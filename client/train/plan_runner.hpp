@@ -24,6 +24,7 @@ struct TrainInputs {
   client::LocalState* state = nullptr;            ///< null: nothing is kept between tasks
   std::span<const float> scores{};                ///< of a curriculum; empty: none
   const std::function<bool()>* enough = nullptr;  ///< asked before each step; true ends training
+  client::Augmentation augmentation{};
 };
 
 /// Trains network.parameters(). The order of examples in epoch e (from 0) is a Fisher-Yates shuffle

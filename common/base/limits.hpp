@@ -79,5 +79,7 @@ inline constexpr std::size_t kCachedVersionsMax = 2;
 inline constexpr std::size_t kCsvFieldBytesMax = 64U << 10U;
 inline constexpr std::size_t kCsvColumnsMax = 1U << 20U;
 inline constexpr std::size_t kNpyHeaderBytesMax = 64U << 10U;
+inline constexpr std::uint64_t kImageFileBytesMax = 256ULL << 20U;
+inline constexpr std::uint64_t kImagePixelsMax = 1ULL << 28U;  ///< of one picture, decoded
 
 }  // namespace chorus::limits

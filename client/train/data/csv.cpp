@@ -13,6 +13,7 @@
 #include "chorus/client/dataset.hpp"
 #include "client/train/data/csv_columns.hpp"
 #include "client/train/data/csv_reader.hpp"
+#include "client/train/data/example_checks.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 
@@ -43,6 +44,15 @@ std::optional<T> parse_whole(std::string_view text) {
   return value;
 }
 
+// What a column is for.
+enum class Role : std::uint8_t { feature, label, target, key };
+
+std::string_view name_of(Role role) {
+  constexpr std::string_view kNames[] = {
+      "a feature", "the label column", "a target column", "the key column"};
+  return kNames[static_cast<std::size_t>(role)];
+}
+
 // Reads records into parts.
 class Table {
  public:
@@ -62,7 +72,7 @@ class Table {
       CHORUS_OK(read_example());
       CHORUS_TRY(more, reader_.next());
     }
-    if (parts_.labels.empty()) return reader_.malformed(0, "there are no examples in the file");
+    if (examples_ == 0) return reader_.malformed(0, "there are no examples in the file");
     CsvData data;
     CHORUS_OK(encode(data));
     auto dataset = Dataset::create(std::move(parts_));
@@ -75,21 +85,29 @@ class Table {
   }
 
  private:
-  // Finds label and key column in the first record, which stays current.
+  // Finds label, target and key columns in the first record, which stays current.
   Result<void> read_columns() {
     CHORUS_TRY(const bool any, reader_.next());
     if (!any) return reader_.malformed(0, "the file is empty");
-    columns_ = reader_.fields().size();
+    const std::size_t columns = reader_.fields().size();
+    roles_.assign(columns, Role::feature);
+    place_.assign(columns, 0);
     if (options_.header) names_ = reader_.fields();
-    CHORUS_TRY(label_, find_column(options_.label_column, "label_column"));
+    for (const std::string& wanted : options_.target_columns) {
+      CHORUS_TRY(const std::size_t column, take_column(wanted, "target_columns", Role::target));
+      place_[column] = parts_.target_count++;
+    }
+    const bool labelled = !options_.label_column.empty() || options_.target_columns.empty();
+    if (labelled) {
+      const std::string wanted = options_.label_column.empty() ? "-1" : options_.label_column;
+      CHORUS_OK(take_column(wanted, "label_column", Role::label));
+    }
     if (!options_.key_column.empty()) {
-      CHORUS_TRY(key_, find_column(options_.key_column, "key_column"));
+      CHORUS_OK(take_column(options_.key_column, "key_column", Role::key));
     }
-    if (key_ == label_) {
-      return fail(errc::invalid_argument, "label_column and key_column are the same column");
+    if (std::count(roles_.begin(), roles_.end(), Role::feature) == 0) {
+      return reader_.malformed(0, "no column is left for features");
     }
-    const std::size_t columns = columns_ - (key_.has_value() ? 2 : 1);
-    if (columns == 0) return reader_.malformed(0, "no column is left for features");
     CHORUS_OK(find_categories());
     const bool fitted = std::any_of(categorical_.begin(), categorical_.end(), [&](std::size_t i) {
       return cells_->categories(place_[i])->fitted();
@@ -97,22 +115,34 @@ class Table {
     return fitted ? Result<void>() : check_shape();
   }
 
+  // A column that is no feature.
+  Result<std::size_t> take_column(const std::string& wanted, std::string_view option, Role role) {
+    CHORUS_TRY(const std::size_t column, find_column(wanted, option));
+    if (roles_[column] != Role::feature) {
+      return fail(
+          errc::invalid_argument,
+          fmt::format("{} '{}' is {} too", option, excerpt(wanted), name_of(roles_[column])));
+    }
+    roles_[column] = role;
+    return column;
+  }
+
   // Which columns hold words. Only then, or to normalise, all cells are kept until the end.
   Result<void> find_categories() {
-    place_.resize(columns_);
     std::size_t place = 0;
-    for (std::size_t i = 0; i < columns_; ++i) {
-      if (i != label_ && i != key_) place_[i] = place++;
+    for (std::size_t i = 0; i < roles_.size(); ++i) {
+      if (roles_[i] == Role::feature) place_[i] = place++;
     }
     std::vector<std::optional<Categories>> categories(place);
     for (const CategoricalColumn& wanted : options_.categories) {
       CHORUS_TRY(const std::size_t column, find_column(wanted.column, "categories: column"));
-      if (column == label_ || column == key_ || categories[place_[column]].has_value()) {
-        return fail(errc::invalid_argument,
-                    fmt::format("categories: column '{}' is {}",
-                                excerpt(wanted.column),
-                                column == label_ || column == key_ ? "the label or key column too"
-                                                                   : "named twice"));
+      const bool feature = roles_[column] == Role::feature;
+      if (!feature || categories[place_[column]].has_value()) {
+        return fail(
+            errc::invalid_argument,
+            fmt::format("categories: column '{}' is {}",
+                        excerpt(wanted.column),
+                        feature ? "named twice" : fmt::format("{} too", name_of(roles_[column]))));
       }
       CHORUS_TRY(categories[place_[column]], Categories::create(wanted));
       categorical_.push_back(column);
@@ -147,8 +177,16 @@ class Table {
   Result<void> encode(CsvData& data) {
     if (direct_) return {};
     CHORUS_OK(check_shape());
+    for (const std::uint32_t row : options_.fit_rows) {
+      if (row < examples_) continue;
+      return fail(
+          errc::invalid_argument,
+          fmt::format(
+              "fit_rows names example {}; '{}' has {}", row, options_.path.string(), examples_));
+    }
     if (options_.normalisation != Normalisation::none) {
-      data.scales = options_.scales.empty() ? cells_->fit(options_.normalisation) : options_.scales;
+      data.scales = options_.scales.empty() ? cells_->fit(options_.normalisation, options_.fit_rows)
+                                            : options_.scales;
     }
     parts_.features = cells_->encode(data.scales);
     for (const std::size_t column : categorical_) {
@@ -162,7 +200,7 @@ class Table {
       if (trimmed(names_[i]) == wanted) return i;
     }
     const auto number = parse_whole<std::int64_t>(wanted);
-    const auto count = static_cast<std::int64_t>(columns_);
+    const auto count = static_cast<std::int64_t>(roles_.size());
     if (number.has_value() && *number < count && *number >= -count) {
       return static_cast<std::size_t>(*number < 0 ? *number + count : *number);
     }
@@ -172,7 +210,7 @@ class Table {
                             option,
                             excerpt(wanted),
                             options_.path.string(),
-                            columns_,
+                            roles_.size(),
                             names_.empty() ? " without names" : "",
                             -count,
                             count - 1,
@@ -181,14 +219,19 @@ class Table {
 
   Result<void> read_example() {
     const auto& fields = reader_.fields();
-    if (fields.size() != columns_) {
+    if (fields.size() != roles_.size()) {
       return reader_.malformed(
-          0, fmt::format("there are {} columns; the first line has {}", fields.size(), columns_));
+          0,
+          fmt::format("there are {} columns; the first line has {}", fields.size(), roles_.size()));
     }
-    for (std::size_t i = 0; i < columns_; ++i) {
-      if (i == label_) {
+    ++examples_;
+    parts_.targets.resize(examples_ * parts_.target_count);
+    for (std::size_t i = 0; i < roles_.size(); ++i) {
+      if (roles_[i] == Role::label) {
         CHORUS_OK(add_label(i));
-      } else if (i == key_) {
+      } else if (roles_[i] == Role::target) {
+        CHORUS_OK(add_target(i));
+      } else if (roles_[i] == Role::key) {
         keys_.push_back(fields[i]);
       } else if (cells_->categories(place_[i]).has_value()) {
         CHORUS_OK(add_category(i));
@@ -203,7 +246,8 @@ class Table {
                                            "column of numbers among them?",
                                            limits::kCsvColumnsMax));
     }
-    if ((width + 1) * parts_.labels.size() <= options_.bytes_max / 4) return {};
+    const std::size_t numbers = width + 1 + parts_.target_count;
+    if (numbers * examples_ <= options_.bytes_max / 4) return {};
     return reader_.malformed(
         0, fmt::format("the examples need more than {} bytes of memory", options_.bytes_max));
   }
@@ -254,40 +298,49 @@ class Table {
                                  some.size() < known.size() ? ", …" : ""));
   }
 
-  Result<void> add_feature(std::size_t column) {
+  // The number in a field, divided; float32 must hold it.
+  Result<double> number_in(std::size_t column, double divide_by) const {
     std::string_view text = trimmed(reader_.fields()[column]);
-    if (options_.missing.has_value() && is_missing(text)) {
-      keep(*options_.missing);
-      return {};
-    }
     if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
     double value = 0.0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (text.empty() || error != std::errc() || end != text.data() + text.size() ||
-        !std::isfinite(value) || !std::isfinite(static_cast<float>(value / options_.divide_by))) {
+        !std::isfinite(value) || !std::isfinite(static_cast<float>(value / divide_by))) {
       return bad_value(column, "a number");
     }
-    keep(value);
+    return value / divide_by;
+  }
+
+  Result<void> add_target(std::size_t column) {
+    CHORUS_TRY(const double target, number_in(column, 1.0));
+    parts_.targets[(examples_ - 1) * parts_.target_count + place_[column]] =
+        static_cast<float>(target);
     return {};
   }
 
-  void keep(double value) {
-    if (direct_) {
-      parts_.features.push_back(static_cast<float>(value / options_.divide_by));
+  Result<void> add_feature(std::size_t column) {
+    double value = 0.0;
+    if (options_.missing.has_value() && is_missing(trimmed(reader_.fields()[column]))) {
+      value = *options_.missing / options_.divide_by;
     } else {
-      cells_->add(value / options_.divide_by);
+      CHORUS_TRY(value, number_in(column, options_.divide_by));
     }
+    if (direct_) {
+      parts_.features.push_back(static_cast<float>(value));
+    } else {
+      cells_->add(value);
+    }
+    return {};
   }
 
   const CsvOptions& options_;
   CsvReader reader_;
-  std::size_t columns_ = 0;
   std::vector<std::string> names_;
-  std::optional<std::size_t> label_;
-  std::optional<std::size_t> key_;
-  std::vector<std::size_t> place_;        // of each column among those of features
+  std::vector<Role> roles_;               // by column
+  std::vector<std::size_t> place_;        // of a column among features, or among targets
   std::vector<std::size_t> categorical_;  // columns, in the options' order
   std::optional<CsvCells> cells_;
+  std::size_t examples_ = 0;
   bool direct_ = true;  // numbers become features as they are read
   Dataset::Parts parts_;
   std::vector<std::string> keys_;
@@ -309,14 +362,7 @@ Result<void> check_options(const CsvOptions& options) {
   if (!options.scales.empty() && options.normalisation == Normalisation::none) {
     return fail(errc::invalid_argument, "scales are given, but normalisation is none");
   }
-  for (const ColumnScale& scale : options.scales) {
-    if (std::isfinite(scale.offset) && std::isfinite(scale.scale) && scale.scale != 0.0) continue;
-    return fail(errc::invalid_argument,
-                fmt::format("scales hold offset {} and scale {}; expected numbers, and no scale 0",
-                            scale.offset,
-                            scale.scale));
-  }
-  return {};
+  return check_scales(options.scales);
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 #include "client/train/data/csv_columns.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <fmt/format.h>
 #include <utility>
+
+#include "client/train/data/scale_fit.hpp"
 
 namespace chorus::client {
 
@@ -59,37 +60,25 @@ std::size_t CsvCells::numbers() const {
   return categories_.size() - static_cast<std::size_t>(words);
 }
 
-std::vector<ColumnScale> CsvCells::fit(Normalisation normalisation) const {
+std::vector<FeatureScale> CsvCells::fit(Normalisation normalisation,
+                                        std::span<const std::uint32_t> rows) const {
   const std::size_t columns = categories_.size();
-  const auto rows = static_cast<double>(cells_.size() / columns);
-  std::vector<ColumnScale> scales;
+  const std::size_t count = rows.empty() ? cells_.size() / columns : rows.size();
+  std::vector<FeatureScale> scales;
   for (std::size_t c = 0; c < columns; ++c) {
     if (categories_[c].has_value()) continue;
-    double sum = 0.0;
-    double smallest = cells_[c];
-    double largest = cells_[c];
-    for (std::size_t i = c; i < cells_.size(); i += columns) {
-      sum += cells_[i];
-      smallest = std::min(smallest, cells_[i]);
-      largest = std::max(largest, cells_[i]);
-    }
-    ColumnScale scale{smallest, largest - smallest};
-    if (normalisation == Normalisation::standard) {
-      const double mean = sum / rows;
-      double squares = 0.0;
-      for (std::size_t i = c; i < cells_.size(); i += columns) {
-        squares += (cells_[i] - mean) * (cells_[i] - mean);
-      }
-      scale = {mean, std::sqrt(squares / rows)};
-    }
-    // Rounding of the mean must not blow a constant column up.
-    if (smallest == largest) scale = {smallest, 1.0};
-    scales.push_back(scale);
+    const auto cell = [&](std::size_t i) {
+      return cells_[(rows.empty() ? i : rows[i]) * columns + c];
+    };
+    ScaleFit fit;
+    for (std::size_t i = 0; i < count; ++i) fit.add(cell(i));
+    for (std::size_t i = 0; i < count; ++i) fit.add_rest(cell(i));
+    scales.push_back(fit.scale(normalisation));
   }
   return scales;
 }
 
-std::vector<float> CsvCells::encode(const std::vector<ColumnScale>& scales) {
+std::vector<float> CsvCells::encode(const std::vector<FeatureScale>& scales) {
   const std::size_t columns = categories_.size();
   std::vector<std::vector<std::size_t>> places(columns);
   for (std::size_t c = 0; c < columns; ++c) {
@@ -106,7 +95,7 @@ std::vector<float> CsvCells::encode(const std::vector<ColumnScale>& scales) {
         if (cells_[i] >= 0) features[first + places[c][static_cast<std::size_t>(cells_[i])]] = 1.0F;
         continue;
       }
-      const ColumnScale scale = scales.empty() ? ColumnScale{} : scales[number++];
+      const FeatureScale scale = scales.empty() ? FeatureScale{} : scales[number++];
       features.push_back(static_cast<float>((cells_[i] - scale.offset) / scale.scale));
     }
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,11 +50,13 @@ class CsvCells {
   /// Features of one example, by what is known so far.
   std::size_t width() const;
 
-  /// The scales of all columns of numbers. @pre normalisation is not none
-  std::vector<ColumnScale> fit(Normalisation normalisation) const;
+  /// The scales of all columns of numbers, fitted to these rows; none: to all.
+  /// @pre normalisation is not none; rows are below those that were added
+  std::vector<FeatureScale> fit(Normalisation normalisation,
+                                std::span<const std::uint32_t> rows) const;
 
   /// Features by rows. @param scales  one per column of numbers, or empty
-  std::vector<float> encode(const std::vector<ColumnScale>& scales);
+  std::vector<float> encode(const std::vector<FeatureScale>& scales);
   std::size_t numbers() const;  ///< columns that are not categories
 
  private:

@@ -6,8 +6,10 @@
 #include <exception>
 #include <fmt/format.h>
 #include <limits>
+#include <numeric>
 #include <utility>
 
+#include "client/train/data/cached_source.hpp"
 #include "client/train/data/example_checks.hpp"
 #include "client/train/data/memory_source.hpp"
 #include "common/base/limits.hpp"
@@ -202,7 +204,7 @@ Result<Example> Dataset::example(std::size_t number) const {
 
 Result<std::vector<std::uint32_t>> Dataset::labels() const {
   std::vector<std::uint32_t> rows(size());
-  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::uint32_t>(i);
+  std::iota(rows.begin(), rows.end(), 0U);
   std::vector<std::uint32_t> all(rows.size());
   CHORUS_OK(read(rows, {{}, all, {}}));
   return all;
@@ -221,6 +223,43 @@ Result<Dataset> Dataset::subset(std::span<const std::uint32_t> examples) const {
   Dataset part = *this;
   part.rows_ = std::move(rows);
   return part;
+}
+
+bool Dataset::in_memory() const noexcept {
+  return held_->checked || held_->source == nullptr;
+}
+
+Result<Dataset> Dataset::loaded(std::uint64_t bytes_max) const {
+  if (in_memory() && rows_ == nullptr) return *this;
+  // A feature takes 4 bytes, and so do labels and targets.
+  const std::size_t numbers = feature_count() + target_count() + 1;
+  if (size() > bytes_max / sizeof(float) / numbers) {
+    return fail(errc::malformed_file,
+                fmt::format("{}: {} examples of {} features need more than {} bytes of memory; "
+                            "stream them, or raise bytes_max",
+                            shown_name(held_->format),
+                            size(),
+                            feature_count(),
+                            bytes_max));
+  }
+  std::vector<std::uint32_t> rows(size());
+  std::iota(rows.begin(), rows.end(), 0U);
+  Parts parts;
+  parts.feature_shape = feature_shape();
+  parts.classes = classes();
+  parts.target_count = target_count();
+  parts.features.resize(size() * feature_count());
+  parts.targets.resize(size() * target_count());
+  if (classes() > 0 || target_count() == 0) parts.labels.resize(size());
+  CHORUS_OK(read(rows, {parts.features, parts.labels, parts.targets}));
+  auto made = create(std::move(parts));
+  if (!made) return std::move(made).error().during(shown_name(held_->format));
+  return made;
+}
+
+Result<Dataset> Dataset::cached(std::uint64_t bytes_max) const {
+  if (in_memory()) return *this;
+  return of(std::make_shared<const CachedSource>(*this, bytes_max));
 }
 
 }  // namespace chorus::client

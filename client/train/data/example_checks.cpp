@@ -24,6 +24,17 @@ Result<std::size_t> features_per_example(const std::vector<std::uint64_t>& shape
                           limits::kActivationElementsMax));
 }
 
+Result<void> check_scales(std::span<const FeatureScale> scales) {
+  for (const FeatureScale& scale : scales) {
+    if (std::isfinite(scale.offset) && std::isfinite(scale.scale) && scale.scale != 0.0) continue;
+    return fail(errc::invalid_argument,
+                fmt::format("scales hold offset {} and scale {}; expected numbers, and no scale 0",
+                            scale.offset,
+                            scale.scale));
+  }
+  return {};
+}
+
 std::optional<std::size_t> first_not_finite(std::span<const float> values) {
   // Every batch of a streamed dataset comes this way: without a branch, so that it is vectors.
   constexpr std::uint32_t kExponent = 0x7F80'0000;

@@ -8,13 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "chorus/client/example_source.hpp"
+#include "chorus/client/dataset.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus::client {
 
 /// Product of the shape. @errors invalid_argument: empty, has a 0, or beyond kActivationElementsMax
 Result<std::size_t> features_per_example(const std::vector<std::uint64_t>& shape);
+
+/// @errors invalid_argument: not finite, or a scale of 0
+Result<void> check_scales(std::span<const FeatureScale> scales);
 
 /// Place of the first NaN or infinity.
 std::optional<std::size_t> first_not_finite(std::span<const float> values);

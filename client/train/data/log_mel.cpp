@@ -3,11 +3,13 @@
 #include <cmath>
 #include <complex>
 #include <fmt/format.h>
+#include <memory>
 #include <numbers>
 #include <utility>
 
 #include "chorus/client/audio.hpp"
 #include "client/train/data/class_folders.hpp"
+#include "client/train/data/folder_source.hpp"
 #include "common/base/try.hpp"
 
 namespace chorus::client {
@@ -103,11 +105,7 @@ std::vector<double> filter_bank(const LogMelOptions& options) {
 class LogMel {
  public:
   explicit LogMel(const LogMelOptions& options)
-      : options_(options),
-        roots_(roots(options.fft)),
-        weights_(filter_bank(options)),
-        values_(options.fft),
-        power_(options.fft / 2 + 1) {
+      : options_(options), roots_(roots(options.fft)), weights_(filter_bank(options)) {
     for (std::uint32_t i = 0; i < options.window; ++i) {
       hann_.push_back(0.5 - 0.5 * std::cos(2.0 * std::numbers::pi * i / options.window));
     }
@@ -118,18 +116,20 @@ class LogMel {
   }
 
   // @pre into.size() == mels × frames(samples.size())
-  void features(std::span<const float> samples, std::span<float> into) {
+  void features(std::span<const float> samples, std::span<float> into) const {
     const std::size_t count = frames(samples.size());
+    std::vector<std::complex<double>> values(options_.fft);
+    std::vector<double> power(options_.fft / 2 + 1);
     for (std::size_t t = 0; t < count; ++t) {
-      std::fill(values_.begin(), values_.end(), std::complex<double>());
+      std::fill(values.begin(), values.end(), std::complex<double>());
       const auto window = samples.subspan(t * options_.hop, options_.window);
-      for (std::size_t i = 0; i < window.size(); ++i) values_[i] = hann_[i] * double{window[i]};
-      transform(values_, roots_);
-      for (std::size_t k = 0; k < power_.size(); ++k) power_[k] = std::norm(values_[k]);
+      for (std::size_t i = 0; i < window.size(); ++i) values[i] = hann_[i] * double{window[i]};
+      transform(values, roots_);
+      for (std::size_t k = 0; k < power.size(); ++k) power[k] = std::norm(values[k]);
       for (std::size_t m = 0; m < options_.mels; ++m) {
         double sum = options_.epsilon;
-        for (std::size_t k = 0; k < power_.size(); ++k) {
-          sum += weights_[m * power_.size() + k] * power_[k];
+        for (std::size_t k = 0; k < power.size(); ++k) {
+          sum += weights_[m * power.size() + k] * power[k];
         }
         into[m * count + t] = static_cast<float>(std::log(sum));
       }
@@ -140,8 +140,6 @@ class LogMel {
   LogMelOptions options_;
   std::vector<std::complex<double>> roots_;
   std::vector<double> weights_;
-  std::vector<std::complex<double>> values_;
-  std::vector<double> power_;
   std::vector<double> hann_;
 };
 
@@ -160,6 +158,13 @@ Result<Sound> load_clip(const WavFolderOptions& options, const std::filesystem::
   return sound;
 }
 
+Failure wrong_length(const std::filesystem::path& path,
+                     std::size_t samples,
+                     const std::string& expected) {
+  return fail(errc::malformed_file,
+              fmt::format("'{}' has {} samples; expected {}", path.string(), samples, expected));
+}
+
 }  // namespace
 
 Result<std::vector<float>> log_mel(std::span<const float> samples, const LogMelOptions& options) {
@@ -170,7 +175,7 @@ Result<std::vector<float>> log_mel(std::span<const float> samples, const LogMelO
                             samples.size(),
                             options.window));
   }
-  LogMel maker(options);
+  const LogMel maker(options);
   std::vector<float> features(options.mels * maker.frames(samples.size()));
   maker.features(samples, features);
   return features;
@@ -185,43 +190,39 @@ Result<FolderDataset> load_wav_folder(const WavFolderOptions& options) {
                             options.bytes_max));
   }
   CHORUS_TRY(ClassFolders classes, list_classes(options.folder, {".wav"}));
-  LogMel maker(options.features);
-  Dataset::Parts parts;
-  parts.classes = static_cast<std::uint32_t>(classes.names.size());
-  std::size_t samples = 0;
-  for (const ClassFile& file : classes.files) {
-    CHORUS_TRY(const Sound sound, load_clip(options, file.path));
-    if (parts.labels.empty()) samples = sound.samples.size();
-    const std::size_t frames = maker.frames(samples);
-    if (sound.samples.size() != samples || frames == 0) {
-      return fail(
-          errc::malformed_file,
-          fmt::format("'{}' has {} samples; expected {}",
-                      file.path.string(),
-                      sound.samples.size(),
-                      frames == 0
-                          ? fmt::format("at least one window of {}", options.features.window)
-                          : fmt::format("{} as '{}' has; set samples to cut or fill clips",
-                                        samples,
-                                        classes.files[0].path.string())));
-    }
-    const std::size_t each = options.features.mels * frames;
-    if ((each + 1) * (parts.labels.size() + 1) > options.bytes_max / 4) {
-      return fail(errc::malformed_file,
-                  fmt::format("'{}': the examples need more than {} bytes of memory",
-                              file.path.string(),
-                              options.bytes_max));
-    }
-    parts.feature_shape = {1, options.features.mels, frames};
-    parts.features.resize(parts.features.size() + each);
-    maker.features(sound.samples, std::span(parts.features).last(each));
-    parts.labels.push_back(file.label);
+  // The first clip says how long all are.
+  const std::filesystem::path model = classes.files[0].path;
+  CHORUS_TRY(const Sound first, load_clip(options, model));
+  const std::size_t samples = first.samples.size();
+  const std::size_t frames = LogMel(options.features).frames(samples);
+  if (frames == 0) {
+    return wrong_length(
+        model, samples, fmt::format("at least one window of {}", options.features.window));
   }
+  ExampleFormat format{{1, options.features.mels, frames},
+                       static_cast<std::uint32_t>(classes.names.size()),
+                       0,
+                       "'" + options.folder.string() + "'"};
+  const auto decode = [=, maker = LogMel(options.features)](
+                          const std::filesystem::path& path,
+                          std::span<float> features) -> Result<void> {
+    CHORUS_TRY(const Sound sound, load_clip(options, path));
+    if (sound.samples.size() != samples) {
+      return wrong_length(
+          path,
+          sound.samples.size(),
+          fmt::format("{} as '{}' has; set samples to cut or fill clips", samples, model.string()));
+    }
+    maker.features(sound.samples, features);
+    return {};
+  };
+  auto source =
+      std::make_shared<const FolderSource>(std::move(format), std::move(classes.files), decode);
   FolderDataset data;
-  auto dataset = Dataset::create(std::move(parts));
-  if (!dataset) return std::move(dataset).error().during("'" + options.folder.string() + "'");
-  data.dataset = std::move(dataset).value();
   data.class_names = std::move(classes.names);
+  CHORUS_TRY(const Dataset all, Dataset::of(std::move(source)));
+  CHORUS_TRY(data.dataset,
+             options.stream ? all.cached(options.bytes_max) : all.loaded(options.bytes_max));
   return data;
 }
 

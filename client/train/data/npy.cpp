@@ -1,6 +1,7 @@
 // Datasets from NumPy's array files.
 #include "chorus/client/npy.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
@@ -9,6 +10,7 @@
 
 #include "client/train/data/gzip_file.hpp"
 #include "client/train/data/npy_array.hpp"
+#include "client/train/data/plain_file.hpp"
 #include "client/train/data/zip_member.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
@@ -95,18 +97,19 @@ Result<std::vector<std::uint32_t>> read_labels(const NpyOptions& options, std::u
 }
 
 Result<std::vector<std::uint64_t>> feature_shape(const NpyOptions& options,
-                                                 const OpenArray& array) {
-  const auto& shape = array.header.shape;
+                                                 const ByteSource& source,
+                                                 const NpyHeader& header) {
+  const auto& shape = header.shape;
   if (shape.size() < 2) {
-    return malformed_npy(*array.source,
+    return malformed_npy(source,
                          fmt::format("its shape is {}; features need 2 to {} dimensions, examples "
                                      "first",
-                                     array.header.shape_text(),
+                                     header.shape_text(),
                                      limits::kTensorRankMax));
   }
   std::vector<std::uint64_t> each(shape.begin() + 1, shape.end());
   if (options.feature_shape.empty()) return each;
-  const std::uint64_t count = array.header.count / shape[0];
+  const std::uint64_t count = header.count / shape[0];
   std::uint64_t product = 1;
   for (const std::uint64_t side : options.feature_shape) {
     if (__builtin_mul_overflow(product, side, &product)) product = 0;
@@ -114,11 +117,91 @@ Result<std::vector<std::uint64_t>> feature_shape(const NpyOptions& options,
   if (product == count) return options.feature_shape;
   return fail(errc::invalid_argument,
               fmt::format("{} has {} features per example ({}); the feature shape {} needs {}",
-                          array.source->name(),
+                          source.name(),
                           count,
                           fmt::join(each, "x"),
                           fmt::join(options.feature_shape, "x"),
                           product));
+}
+
+// Features that stay in their file.
+class NpySource final : public ExampleSource {
+ public:
+  NpySource(PlainFile file, NpyHeader header, double divide_by)
+      : file_(std::move(file)), header_(std::move(header)), divide_by_(divide_by) {
+    rows_.offset = file_.position();
+    rows_.row_bytes = header_.count / header_.shape[0] * header_.value_bytes;
+  }
+
+  ExampleFormat format_of_rows{};
+  std::vector<std::uint32_t> labels{};
+
+  ExampleFormat format() const override { return format_of_rows; }
+  std::size_t size() const override { return labels.size(); }
+  Result<void> read(std::span<const std::uint32_t> examples,
+                    const ExampleRows& into) const override {
+    for (std::size_t i = 0; i < into.labels.size(); ++i) into.labels[i] = labels[examples[i]];
+    if (into.features.empty()) return {};
+    const std::size_t width = rows_.row_bytes / header_.value_bytes;
+    return read_rows(
+        file_, rows_, examples, [&](std::span<const std::byte> values, std::size_t first) {
+          const std::size_t count = values.size() / header_.value_bytes;
+          npy_floats(header_, values, divide_by_, into.features.subspan(first * width, count));
+        });
+  }
+
+ private:
+  PlainFile file_;
+  NpyHeader header_;
+  double divide_by_;
+  RowsInFile rows_;
+};
+
+Result<Dataset> stream_npy(const NpyOptions& options) {
+  if (!options.archive.empty()) {
+    return fail(errc::invalid_argument,
+                fmt::format("'{}': arrays in an archive cannot be streamed; unpack it, and give "
+                            "the .npy files",
+                            options.archive.string()));
+  }
+  CHORUS_TRY(PlainFile file, PlainFile::open(options.features));
+  CHORUS_TRY(NpyHeader header, read_npy_header(file));
+  ExampleFormat format{{}, options.classes, 0, file.name()};
+  CHORUS_TRY(format.feature_shape, feature_shape(options, file, header));
+  if (header.fortran_order) {
+    return malformed_npy(file,
+                         "it is in Fortran order, in which no example is in one place, and cannot "
+                         "be streamed; convert it with numpy.ascontiguousarray");
+  }
+  const std::uint64_t bytes = file.size() - file.position();
+  if (bytes != header.count * header.value_bytes) {
+    return malformed_npy(file,
+                         fmt::format("it holds {} bytes of values; its shape {} announces {}",
+                                     bytes,
+                                     header.shape_text(),
+                                     header.count * header.value_bytes));
+  }
+  const std::uint64_t examples = header.shape[0];
+  auto source = std::make_shared<NpySource>(std::move(file), std::move(header), options.divide_by);
+  CHORUS_TRY(source->labels, read_labels(options, examples));
+  if (format.classes == 0) {
+    format.classes = *std::max_element(source->labels.begin(), source->labels.end()) + 1;
+  }
+  source->format_of_rows = std::move(format);
+  return Dataset::of(std::move(source));
+}
+
+Result<Dataset> read_npy(const NpyOptions& options) {
+  CHORUS_TRY(const OpenArray array, open_array(options, options.features));
+  Dataset::Parts parts;
+  parts.classes = options.classes;
+  CHORUS_TRY(parts.feature_shape, feature_shape(options, *array.source, array.header));
+  CHORUS_OK(check_bytes(array, options.bytes_max));
+  CHORUS_TRY(parts.labels, read_labels(options, array.header.shape[0]));
+  CHORUS_TRY(parts.features, read_npy_floats(*array.source, array.header, options.divide_by));
+  auto dataset = Dataset::create(std::move(parts));
+  if (!dataset) return std::move(dataset).error().during(array.source->name());
+  return dataset;
 }
 
 }  // namespace
@@ -128,22 +211,13 @@ Result<KeyedDataset> load_npy(const NpyOptions& options) {
     return fail(errc::invalid_argument,
                 fmt::format("divide_by is {}; expected a number other than 0", options.divide_by));
   }
-  CHORUS_TRY(const OpenArray array, open_array(options, options.features));
-  Dataset::Parts parts;
-  parts.classes = options.classes;
-  CHORUS_TRY(parts.feature_shape, feature_shape(options, array));
-  CHORUS_OK(check_bytes(array, options.bytes_max));
-  const std::uint64_t examples = array.header.shape[0];
-  CHORUS_TRY(parts.labels, read_labels(options, examples));
-  CHORUS_TRY(parts.features, read_npy_floats(*array.source, array.header, options.divide_by));
   KeyedDataset data;
+  CHORUS_TRY(data.dataset, options.stream ? stream_npy(options) : read_npy(options));
   if (!options.keys.empty()) {
-    CHORUS_TRY(const auto keys, read_column(options, options.keys, examples, {"key", "keys"}));
+    CHORUS_TRY(const auto keys,
+               read_column(options, options.keys, data.dataset.size(), {"key", "keys"}));
     for (const std::int64_t key : keys) data.keys.push_back(std::to_string(key));
   }
-  auto dataset = Dataset::create(std::move(parts));
-  if (!dataset) return std::move(dataset).error().during(array.source->name());
-  data.dataset = std::move(dataset).value();
   return data;
 }
 

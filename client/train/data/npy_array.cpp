@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 
+#include "common/base/assert.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 
@@ -188,6 +189,15 @@ Result<NpyHeader> parse_header(const ByteSource& source, std::string_view bytes)
   return header;
 }
 
+template <class T, class Take>
+void each_value(std::span<const std::byte> bytes, Take& take) {
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(T)) {
+    T value;
+    std::memcpy(&value, bytes.data() + at, sizeof(T));
+    take(value);
+  }
+}
+
 // Reads header.count values in the file's order and hands each to `take`.
 template <class T, class Take>
 Result<void> read_values(ByteSource& source, const NpyHeader& header, Take take) {
@@ -206,11 +216,7 @@ Result<void> read_values(ByteSource& source, const NpyHeader& header, Take take)
                                        header.count,
                                        header.shape_text()));
     }
-    for (std::size_t i = 0; i < now; ++i) {
-      T value;
-      std::memcpy(&value, buffer.data() + i * sizeof(T), sizeof(T));
-      take(value);
-    }
+    each_value<T>(wanted, take);
     done += now;
   }
   CHORUS_TRY(const std::size_t more, source.read(std::span(buffer).first(1)));
@@ -221,27 +227,27 @@ Result<void> read_values(ByteSource& source, const NpyHeader& header, Take take)
                                    header.shape_text()));
 }
 
-template <class Take>
-Result<void> read_any(ByteSource& source, const NpyHeader& header, Take take) {
+// work(T{}) with the type of the values.
+template <class Work>
+auto with_type(const NpyHeader& header, Work work) {
   const bool is_signed = header.kind == 'i';
-  if (header.kind == 'f') {
-    return header.value_bytes == 4 ? read_values<float>(source, header, take)
-                                   : read_values<double>(source, header, take);
-  }
+  if (header.kind == 'f') return header.value_bytes == 4 ? work(float{}) : work(double{});
   switch (header.value_bytes) {
     case 1:
-      return is_signed ? read_values<std::int8_t>(source, header, take)
-                       : read_values<std::uint8_t>(source, header, take);
+      return is_signed ? work(std::int8_t{}) : work(std::uint8_t{});
     case 2:
-      return is_signed ? read_values<std::int16_t>(source, header, take)
-                       : read_values<std::uint16_t>(source, header, take);
+      return is_signed ? work(std::int16_t{}) : work(std::uint16_t{});
     case 4:
-      return is_signed ? read_values<std::int32_t>(source, header, take)
-                       : read_values<std::uint32_t>(source, header, take);
+      return is_signed ? work(std::int32_t{}) : work(std::uint32_t{});
     default:
-      return is_signed ? read_values<std::int64_t>(source, header, take)
-                       : read_values<std::uint64_t>(source, header, take);
+      return is_signed ? work(std::int64_t{}) : work(std::uint64_t{});
   }
+}
+
+template <class Take>
+Result<void> read_any(ByteSource& source, const NpyHeader& header, Take take) {
+  return with_type(header,
+                   [&](auto zero) { return read_values<decltype(zero)>(source, header, take); });
 }
 
 // Where the values of the file's order belong in C order.
@@ -327,6 +333,18 @@ Result<NpyHeader> read_npy_header(ByteSource& source) {
     return malformed_npy(source, "it ends within its header");
   }
   return parse_header(source, text);
+}
+
+void npy_floats(const NpyHeader& header,
+                std::span<const std::byte> bytes,
+                double divide_by,
+                std::span<float> into) {
+  CHORUS_ASSERT(bytes.size() == into.size() * header.value_bytes);
+  float* next = into.data();
+  const auto take = [&](auto value) {
+    *next++ = static_cast<float>(static_cast<double>(value) / divide_by);
+  };
+  with_type(header, [&](auto zero) { each_value<decltype(zero)>(bytes, take); });
 }
 
 Result<std::vector<float>> read_npy_floats(ByteSource& source,

@@ -37,6 +37,12 @@ Result<std::vector<float>> read_npy_floats(ByteSource& source,
                                            const NpyHeader& header,
                                            double divide_by);
 
+/// Values from their bytes in the file. @pre bytes.size() == into.size() × header.value_bytes
+void npy_floats(const NpyHeader& header,
+                std::span<const std::byte> bytes,
+                double divide_by,
+                std::span<float> into);
+
 /// Whole values as they are. @pre header.kind is 'i' or 'u', one dimension
 /// @errors as read_npy_floats; malformed_file: a value of 2^63 or more
 Result<std::vector<std::int64_t>> read_npy_whole(ByteSource& source, const NpyHeader& header);

@@ -5,6 +5,7 @@
 #include <array>
 #include <fmt/format.h>
 #include <map>
+#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -71,7 +72,7 @@ Result<std::string> read_whole(const TextOptions& options) {
 
 struct Role {
   std::string name;
-  std::vector<float> ids;
+  std::vector<std::uint8_t> ids;
 };
 
 // Turns lines into the texts of roles.
@@ -138,7 +139,7 @@ class Roles {
                         i + 1,
                         byte));
       }
-      roles_[current_].ids.push_back(static_cast<float>(ids_[byte]));
+      roles_[current_].ids.push_back(static_cast<std::uint8_t>(ids_[byte]));
     }
     return {};
   }
@@ -151,11 +152,55 @@ class Roles {
   std::uint64_t line_ = 0;
 };
 
-// Examples of one text.
-std::uint64_t windows_of(const Role& role, const TextOptions& options) {
-  const std::uint64_t length = role.ids.size();
-  return length <= options.window ? 0 : 1 + (length - options.window - 1) / options.stride;
-}
+// Windows are cut from the texts when they are read: a byte of memory per character, however long
+// the window.
+class TextSource final : public ExampleSource {
+ public:
+  TextSource(const TextOptions& options, std::vector<Role> roles)
+      : format_{{options.window},
+                static_cast<std::uint32_t>(options.vocabulary.size()),
+                options.sequence ? options.window : 0,
+                "'" + options.path.string() + "'"},
+        window_(options.window),
+        stride_(options.stride),
+        roles_(std::move(roles)) {
+    for (const Role& role : roles_) {
+      const std::uint64_t length = role.ids.size();
+      const std::uint64_t windows = length <= window_ ? 0 : 1 + (length - window_ - 1) / stride_;
+      ends_.push_back((ends_.empty() ? 0 : ends_.back()) + windows);
+    }
+  }
+
+  ExampleFormat format() const override { return format_; }
+  std::size_t size() const override { return ends_.empty() ? 0 : ends_.back(); }
+
+  Result<void> read(std::span<const std::uint32_t> examples,
+                    const ExampleRows& into) const override {
+    for (std::size_t i = 0; i < examples.size(); ++i) {
+      const std::size_t role = role_of(examples[i]);
+      const std::uint64_t before = role == 0 ? 0 : ends_[role - 1];
+      const std::uint8_t* const first = roles_[role].ids.data() + (examples[i] - before) * stride_;
+      if (!into.features.empty()) std::copy_n(first, window_, &into.features[i * window_]);
+      if (!into.labels.empty()) into.labels[i] = first[window_];
+      if (!into.targets.empty()) std::copy_n(first + 1, window_, &into.targets[i * window_]);
+    }
+    return {};
+  }
+
+  const std::string& speaker(std::size_t example) const { return roles_[role_of(example)].name; }
+
+ private:
+  std::size_t role_of(std::size_t example) const {
+    return static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), example) -
+                                    ends_.begin());
+  }
+
+  ExampleFormat format_;
+  std::size_t window_;
+  std::size_t stride_;
+  std::vector<Role> roles_;
+  std::vector<std::uint64_t> ends_;  // windows up to the end of each role
+};
 
 }  // namespace
 
@@ -174,45 +219,20 @@ Result<KeyedDataset> load_text(const TextOptions& options) {
   }
   CHORUS_TRY(const Ids ids, ids_of(options));
   CHORUS_TRY(const std::string text, read_whole(options));
-  CHORUS_TRY(const auto roles, Roles(options, ids).read(text));
-  std::uint64_t examples = 0;
-  for (const Role& role : roles) examples += windows_of(role, options);
-  const std::string file = "'" + options.path.string() + "'";
-  if (examples == 0) {
+  CHORUS_TRY(auto roles, Roles(options, ids).read(text));
+  auto source = std::make_shared<const TextSource>(options, std::move(roles));
+  if (source->size() == 0) {
     return fail(errc::malformed_file,
-                fmt::format("{}: no {} has more than {} characters, a window and the next one",
-                            file,
+                fmt::format("'{}': no {} has more than {} characters, a window and the next one",
+                            options.path.string(),
                             options.by_role ? "role" : "text",
                             options.window));
   }
-  const std::uint64_t numbers = std::uint64_t{options.window} * (options.sequence ? 2 : 1) + 1;
-  if (examples > options.bytes_max / sizeof(float) / numbers) {
-    return fail(errc::malformed_file,
-                fmt::format("{}: {} windows of {} characters need more than {} bytes of memory; "
-                            "raise stride or bytes_max",
-                            file,
-                            examples,
-                            options.window,
-                            options.bytes_max));
-  }
   KeyedDataset data;
-  Dataset::Parts parts;
-  parts.feature_shape = {options.window};
-  parts.classes = static_cast<std::uint32_t>(options.vocabulary.size());
-  parts.features.reserve(examples * options.window);
-  parts.target_count = options.sequence ? options.window : 0;
-  parts.targets.reserve(examples * parts.target_count);
-  for (const Role& role : roles) {
-    for (std::uint64_t i = 0; i < windows_of(role, options); ++i) {
-      const auto first = role.ids.begin() + static_cast<std::ptrdiff_t>(i * options.stride);
-      const auto next = first + options.window;
-      parts.features.insert(parts.features.end(), first, next);
-      parts.labels.push_back(static_cast<std::uint32_t>(*next));
-      if (options.sequence) parts.targets.insert(parts.targets.end(), first + 1, next + 1);
-      if (options.by_role) data.keys.push_back(role.name);
-    }
+  CHORUS_TRY(data.dataset, Dataset::of(source));
+  for (std::size_t i = 0; options.by_role && i < source->size(); ++i) {
+    data.keys.push_back(source->speaker(i));
   }
-  CHORUS_TRY(data.dataset, Dataset::create(std::move(parts)));
   return data;
 }
 

@@ -10,7 +10,10 @@
 
 namespace chorus::train {
 
-Passes::Passes(Network& network, const client::Dataset& data, const TrainPlan& plan)
+Passes::Passes(Network& network,
+               const client::Dataset& data,
+               const TrainPlan& plan,
+               const client::Augmentation& augmentation)
     : network_(network),
       data_(data),
       plan_(plan),
@@ -19,6 +22,14 @@ Passes::Passes(Network& network, const client::Dataset& data, const TrainPlan& p
       totals_(network.model().loss) {
   const std::string_view parts[] = {"dropout"};
   key_ = stream_key(plan.seed, parts);
+  if (augmentation != client::Augmentation{}) {
+    augmenter_.emplace(augmentation, data.feature_shape(), plan.seed);
+  }
+}
+
+void Passes::begin_pass(std::uint64_t number) {
+  training_ = true;
+  if (augmenter_) augmenter_->begin_pass(number);
 }
 
 Result<void> Passes::choose() {

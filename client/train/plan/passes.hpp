@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,7 +24,11 @@ enum class Counted : bool { no, yes };
 
 class Passes {
  public:
-  Passes(Network& network, const client::Dataset& data, const TrainPlan& plan);
+  /// @pre check_augmentation(augmentation, data.feature_shape())
+  Passes(Network& network,
+         const client::Dataset& data,
+         const TrainPlan& plan,
+         const client::Augmentation& augmentation = {});
 
   Network& network() noexcept { return network_; }
   const client::Dataset& data() const noexcept { return data_; }
@@ -36,7 +41,12 @@ class Passes {
   /// @errors as tensor::trainable_of
   Result<void> choose();
 
-  /// Number of the next pass, from which dropout draws.
+  /// From here on examples are augmented, as pass `number` over the data wants it; until
+  /// end_training(), the plain ones again.
+  void begin_pass(std::uint64_t number);
+  void end_training() noexcept { training_ = false; }
+
+  /// Number of the next batch, from which dropout draws.
   std::uint64_t number() const noexcept { return next_; }
 
   /// network().gradient() ← the gradient of the mean loss over the rows, in what is trained.
@@ -51,7 +61,9 @@ class Passes {
   Result<double> loss_uncounted(Rows rows);
 
   /// Rows of a batch, and the batch that tapes are made for.
-  Batch batch(Rows rows) const noexcept { return {rows, capacity_}; }
+  Batch batch(Rows rows) noexcept {
+    return {rows, capacity_, training_ && augmenter_ ? &*augmenter_ : nullptr};
+  }
   std::size_t batch_size() const noexcept { return plan_.batch_size; }
   Totals& totals() noexcept { return totals_; }
   std::uint64_t steps = 0;  ///< made so far
@@ -66,6 +78,8 @@ class Passes {
   const TrainPlan& plan_;
   std::size_t capacity_;
   Totals totals_;
+  std::optional<Augmenter> augmenter_;
+  bool training_ = false;
   std::vector<bool> chosen_;
   std::vector<tensor::Range> trained_;
   std::vector<tensor::Range> buffers_;

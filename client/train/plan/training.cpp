@@ -23,7 +23,7 @@ Training::Training(Network& network,
     : network_(network),
       plan_(plan),
       inputs_(inputs),
-      passes_(network, data, plan),
+      passes_(network, data, plan, inputs.augmentation),
       remaining_(plan.budget, data.size()),
       rules_(plan.early_stop),
       arrangement_(plan, data.size(), remaining_.steps_of(rows_per_step())) {}
@@ -180,6 +180,7 @@ Result<void> Training::train() {
   for (std::uint64_t pass = 0; !ended_; ++pass) {
     const double loss_before = passes_.totals().loss();
     const std::uint64_t met_before = passes_.totals().examples();
+    passes_.begin_pass(pass);
     CHORUS_OK(run_pass(arrangement_.pass(pass, passes_.steps)));
     if (ended_) break;
     const double met = static_cast<double>(passes_.totals().examples() - met_before);
@@ -187,6 +188,7 @@ Result<void> Training::train() {
       stop(Ending::early_stop);
     }
   }
+  passes_.end_training();
   end_inner();
   return check_finite();
 }

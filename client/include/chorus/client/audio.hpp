@@ -61,13 +61,10 @@ struct WavFolderOptions {
   LogMelOptions features;
   std::uint64_t samples = 0;  ///< longer clips are cut at the end, shorter ones filled with zeros;
                               ///< 0: all must have the same length
-  std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
-};
-
-/// Examples of classes, one class per sub-folder.
-struct FolderDataset {
-  Dataset dataset;
-  std::vector<std::string> class_names;  ///< sub-folders in byte order: label 0 first
+  std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features in memory
+  /// Files are read when their examples are, and `bytes_max` of features stay in memory. Without it
+  /// all are read at once and must fit.
+  bool stream = false;
 };
 
 /// Log-mel features of every clip, shape {1, mels, frames}, by class and then by file name, both in

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "chorus/client/augmentation.hpp"
 #include "chorus/client/dataset.hpp"
 #include "chorus/client/trainer.hpp"
 #include "chorus/export.hpp"
@@ -23,6 +24,7 @@ struct BuiltinTrainerOptions {
   /// the first step: the task fails as cancelled). Empty: never.
   std::function<bool()> enough{};
   std::vector<float> scores{};  ///< difficulty of each example of `train`, for curricula that ask
+  Augmentation augmentation{};  ///< of `train`
 };
 
 /// A Trainer over the given examples.

@@ -80,6 +80,15 @@ class CHORUS_EXPORT Dataset {
   /// @errors invalid_argument: a number is not below size()
   Result<Dataset> subset(std::span<const std::uint32_t> examples) const;
 
+  /// Whether it was made by create() or loaded(): then a read is a copy, and does not fail.
+  bool in_memory() const noexcept;
+  /// The same examples, read once and held in memory.
+  /// @errors malformed_file: their features need more than bytes_max; as read()
+  Result<Dataset> loaded(std::uint64_t bytes_max) const;
+  /// The same examples; the features of those that are read first stay in memory, bytes_max of them
+  /// and 8 bytes per example.
+  Result<Dataset> cached(std::uint64_t bytes_max) const;
+
  private:
   struct Held;
   explicit Dataset(std::shared_ptr<const Held> held) : held_(std::move(held)) {}
@@ -97,12 +106,20 @@ struct KeyedDataset {
   std::vector<std::string> keys;  ///< one per example if the options name keys, else empty
 };
 
+/// Examples of classes, one class per sub-folder.
+struct FolderDataset {
+  Dataset dataset;
+  std::vector<std::string> class_names;  ///< sub-folders in byte order: label 0 first
+};
+
 /// The two files of a dataset of the MNIST family, each plain or gzip.
 struct IdxOptions {
   std::filesystem::path images;  ///< idx of unsigned bytes, 2 to 4 dimensions, examples first
   std::filesystem::path labels;  ///< idx of unsigned bytes, 1 dimension
   std::uint32_t classes = 0;     ///< 0: the largest label + 1
   std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
+  /// Images stay in their file, a plain one, and are read whenever they are needed.
+  bool stream = false;
 };
 
 /// Reads idx files. Bytes become value / 255, so that features lie in [0, 1]. n × h × w images have
@@ -117,32 +134,40 @@ struct CategoricalColumn {
   std::vector<std::string> values;  ///< in this order; empty: those of the file, in byte order
 };
 
-/// What is done to every column of numbers: (value − offset) / scale.
+/// What is done to numbers that belong together: (value − offset) / scale.
 enum class Normalisation {
   none,
   standard,  ///< offset: mean; scale: standard deviation of the population (divided by n)
   min_max,   ///< offset: smallest; scale: largest − smallest; so that values lie in [0, 1]
 };
 
-struct ColumnScale {
+struct FeatureScale {
   double offset = 0.0;
-  double scale = 1.0;  ///< fitted to a column whose values are all the same: 1
+  double scale = 1.0;  ///< fitted to values that are all the same: 1
+  bool operator==(const FeatureScale&) const = default;
 };
 
 /// A table: one example per line, plain or gzip.
 struct CsvOptions {
   std::filesystem::path path;
   char separator = ',';
-  bool header = false;              ///< the first line holds column names
-  std::string label_column = "-1";  ///< a name of the header, or a number: 0 first, -1 last
-  std::string key_column;           ///< same; text that says whose example it is; empty: none
+  bool header = false;  ///< the first line holds column names
+  /// A name of the header, or a number: 0 first, -1 last. Empty: the last column, or none with
+  /// target_columns.
+  std::string label_column;
+  /// Same; numbers that losses other than softmax_cross_entropy aim at, in this order: one for
+  /// regression, time and event (1, or 0 if censored) for cox_partial_likelihood.
+  std::vector<std::string> target_columns;
+  std::string key_column;  ///< same; text that says whose example it is; empty: none
   std::vector<CategoricalColumn> categories;  ///< columns that are not numbers
   /// Stands for a missing number (empty, "?" or "NA"), as if the file held it, and allows missing
   /// categories, whose features are all 0. Without it both are errors.
   std::optional<double> missing;
-  double divide_by = 1.0;  ///< every number is divided by this, before it is normalised
-  Normalisation normalisation = Normalisation::none;
-  std::vector<ColumnScale> scales;                 ///< one per column of numbers; empty: fitted
+  double divide_by = 1.0;  ///< every feature that is a number, before it is normalised
+  Normalisation normalisation = Normalisation::none;  ///< of each column of numbers by itself
+  std::vector<FeatureScale> scales;                   ///< one per such column; empty: fitted …
+  std::vector<std::uint32_t> fit_rows;  ///< … to these examples, such as split_holdout().train;
+                                        ///< empty: to all
   std::vector<std::uint64_t> feature_shape;        ///< e.g. {1, 8, 8}; empty: {features}
   std::uint32_t classes = 0;                       ///< 0: the largest label + 1
   std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
@@ -150,12 +175,13 @@ struct CsvOptions {
 
 struct CsvData : KeyedDataset {
   std::vector<CategoricalColumn> categories;  ///< the options', with all values
-  std::vector<ColumnScale> scales;  ///< what was given or fitted; empty without normalisation
+  std::vector<FeatureScale> scales;  ///< what was given or fitted; empty without normalisation
 };
 
 /// Reads a table. Fields may be quoted ("…", with "" for a quote) and then hold separators and line
 /// breaks; lines end with LF or CRLF; empty lines are skipped; spaces around a value are ignored.
-/// All columns but label and key are features, in file order. Labels are whole numbers from 0.
+/// All columns but label, targets and key are features, in file order. Labels are whole numbers
+/// from 0; a missing label or target is an error, whatever `missing` says.
 /// To treat other data the same way, hand `categories` and `scales` of the result to its options.
 /// @errors not_found, io_failed; malformed_file, naming file, line, column, value and what was
 ///         expected (missing values among them); invalid_argument: the options contradict the file

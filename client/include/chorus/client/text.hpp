@@ -29,13 +29,14 @@ struct TextOptions {
   std::string vocabulary = printable_characters();  ///< bytes; the id of each is its place
   std::optional<char> replacement;  ///< of the vocabulary; stands for bytes that are not in it.
                                     ///< Without it they are errors
-  std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
+  std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of text in memory, one per character
 };
 
 /// Next-character prediction: features f32[window] are ids, for an embedding layer; the label is
-/// the id of the character that follows; classes is the size of the vocabulary. Windows do not
-/// reach over the end of a role's text; texts of `window` characters or fewer give none. Roles come
-/// in the order in which they first speak.
+/// the id of the character that follows; classes is the size of the vocabulary. Windows are cut
+/// when they are read: memory does not depend on `window` and `stride`. They do not reach over the
+/// end of a role's text; texts of `window` characters or fewer give none. Roles come in the order
+/// in which they first speak.
 /// @errors not_found, io_failed; invalid_argument: an option; malformed_file: a character that is
 ///         not in the vocabulary (naming line and column), no role where one must be named, no
 ///         example

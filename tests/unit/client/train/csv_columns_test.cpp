@@ -61,7 +61,7 @@ TEST_F(CsvColumns, RefusesCategoriesThatCannotBe) {
   options_.categories = {{"7", {}}};
   refused("a,0\n", "categories: column '7' is not in", bad);
   options_.categories = {{"1", {}}};
-  refused("a,0\n", "the label or key column too", bad);
+  refused("a,0\n", "is the label column too", bad);
   options_.categories = {{"0", {}}, {"-2", {}}};
   refused("a,0\n", "named twice", bad);
   options_.categories = {{"0", {"a", "b", "a"}}};
@@ -183,6 +183,62 @@ TEST_F(CsvColumns, OnlyMissingValuesLeaveNoFeature) {
   options_.categories = {{"0", {}}};
   options_.missing = 0.0;
   refused("?,0\n", "a feature shape of [0] is impossible", errc::invalid_argument);
+}
+
+TEST_F(CsvColumns, ScalesAreFittedToTheNamedExamplesOnly) {
+  options_.normalisation = Normalisation::min_max;
+  options_.fit_rows = {0, 2};
+  const auto data = load("2,0\n100,0\n4,1\n");
+  ASSERT_TRUE(data) << data.error().to_string();
+  EXPECT_EQ(data->scales[0], (FeatureScale{2, 2}));
+  EXPECT_THAT(data->dataset.example(1)->features, ElementsAre(49));
+  options_.fit_rows = {3};
+  refused("2,0\n100,0\n4,1\n", "fit_rows names example 3;", errc::invalid_argument);
+}
+
+TEST_F(CsvColumns, TargetsAreNumbersInTheOrderAskedFor) {
+  options_.header = true;
+  options_.target_columns = {"event", "time"};
+  options_.divide_by = 2;
+  options_.missing = 0.0;
+  const auto data = load("time,age,event\n1.5,40,1\n+30,?,0\n");
+  ASSERT_TRUE(data) << data.error().to_string();
+  EXPECT_EQ(data->dataset.classes(), 0U) << "no labels";
+  EXPECT_EQ(data->dataset.target_count(), 2U);
+  EXPECT_THAT(data->dataset.example(0)->features, ElementsAre(20));
+  EXPECT_THAT(data->dataset.example(0)->targets, ElementsAre(1, 1.5));
+  EXPECT_THAT(data->dataset.example(1)->targets, ElementsAre(0, 30)) << "not divided";
+  refused("time,age,event\n?,40,1\n", "column 1: 'time': the value is missing; expected a number");
+  refused("time,age,event\n1,40,x\n", "'event': 'x' is not a number");
+}
+
+TEST_F(CsvColumns, TargetsAndLabelsMayStandTogether) {
+  options_.target_columns = {"0"};
+  options_.label_column = "-1";
+  options_.key_column = "1";
+  const auto data = load("7,ann,5,1\n8,bob,6,0\n");
+  ASSERT_TRUE(data) << data.error().to_string();
+  EXPECT_THAT(data->dataset.labels().value(), ElementsAre(1, 0));
+  EXPECT_THAT(data->dataset.example(1)->targets, ElementsAre(8));
+  EXPECT_THAT(data->dataset.example(1)->features, ElementsAre(6));
+  EXPECT_THAT(data->keys, ElementsAre("ann", "bob"));
+}
+
+TEST_F(CsvColumns, AColumnHasOnePurpose) {
+  const auto bad = errc::invalid_argument;
+  options_.target_columns = {"0", "0"};
+  refused("1,2,3\n", "target_columns '0' is a target column too", bad);
+  options_.target_columns = {"0"};
+  options_.label_column = "0";
+  refused("1,2,3\n", "label_column '0' is a target column too", bad);
+  options_.label_column.clear();
+  options_.categories = {{"0", {}}};
+  refused("1,2,3\n", "categories: column '0' is a target column too", bad);
+  options_.categories.clear();
+  options_.target_columns = {"0", "1", "2"};
+  refused("1,2,3\n", "no column is left for features");
+  options_.target_columns = {"time"};
+  refused("1,2,3\n", "target_columns 'time' is not in", bad);
 }
 
 }  // namespace

@@ -149,7 +149,7 @@ TEST_F(Csv, RefusesColumnsThatAreNotThere) {
   refused("a,b,c\n1,2,0\n", "or a name of the first line", bad);
   options_.label_column = "c";
   options_.key_column = "2";
-  refused("a,b,c\n1,2,0\n", "the same column", bad);
+  refused("a,b,c\n1,2,0\n", "is the label column too", bad);
 }
 
 TEST_F(Csv, RefusesOptionsThatCannotWork) {

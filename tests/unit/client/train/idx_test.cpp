@@ -141,5 +141,57 @@ TEST_F(Idx, NamesTheFileThatIsNotThere) {
   EXPECT_EQ(load_idx(options_).error().code, errc::io_failed);
 }
 
+TEST_F(Idx, StreamsTheSameExamples) {
+  std::string values;
+  for (int i = 0; i < 600 * 6; ++i) values += static_cast<char>(i * 37);
+  const std::string images = idx({600, 2, 3}, values);
+  std::string ids;
+  for (int i = 0; i < 600; ++i) ids += static_cast<char>(i % 7);
+  const auto held = load(images, idx({600}, ids));
+  options_.stream = true;
+  const auto streamed = load(images, idx({600}, ids));
+  ASSERT_TRUE(held && streamed) << streamed.error().detail;
+  EXPECT_TRUE(held->in_memory());
+  EXPECT_FALSE(streamed->in_memory());
+  EXPECT_EQ(streamed->feature_shape(), held->feature_shape());
+  EXPECT_EQ(streamed->classes(), 7U);
+  EXPECT_EQ(streamed->labels().value(), held->labels().value());
+  // Runs of neighbours, jumps, and the same one again.
+  std::vector<std::uint32_t> rows = {599, 3, 4, 5, 5, 0};
+  for (std::uint32_t i = 100; i < 500; ++i) rows.push_back(i);
+  std::vector<float> ours(rows.size() * 6);
+  std::vector<float> theirs(rows.size() * 6);
+  ASSERT_TRUE(streamed->read(rows, {ours, {}, {}}));
+  ASSERT_TRUE(held->read(rows, {theirs, {}, {}}));
+  EXPECT_EQ(ours, theirs);
+}
+
+TEST_F(Idx, RefusesToStreamWhatHasNoPlaces) {
+  options_.stream = true;
+  refused(images_ + "x", labels_, "holds 7 values; 2 x 1 x 3 = 6 were announced");
+  refused(images_.substr(0, images_.size() - 1), labels_, "holds 5 values");
+  test::write_plain(options_.images, images_);
+  options_.classes = 4;
+  EXPECT_THAT(load_idx(options_).error().detail,
+              HasSubstr("example 0 has label 4; expected 0 to 3"));
+  options_.classes = 0;
+  test::write_gzip(options_.images, images_);
+  EXPECT_THAT(load_idx(options_).error().detail, HasSubstr("is compressed (gzip)"));
+  options_.images = folder_.path();
+  EXPECT_EQ(load_idx(options_).error().code, errc::io_failed);
+}
+
+TEST_F(Idx, AFileThatShrinksWhileItIsStreamedIsNamed) {
+  options_.stream = true;
+  const auto data = load(images_, labels_);
+  ASSERT_TRUE(data);
+  std::filesystem::resize_file(options_.images, images_.size() - 1);
+  EXPECT_TRUE(data->example(0));
+  const auto gone = data->example(1);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, errc::malformed_file);
+  EXPECT_THAT(gone.error().detail, HasSubstr("became shorter while it was in use"));
+}
+
 }  // namespace
 }  // namespace chorus::client

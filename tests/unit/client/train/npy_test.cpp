@@ -340,5 +340,55 @@ TEST_F(Npy, NamesTheFileThatIsNotThere) {
   failed(load_npy(options_), "no zip archive", errc::malformed_file);
 }
 
+TEST_F(Npy, StreamsTheSameExamples) {
+  for (const char* name : {"x_f4_v1.npy", "x_f8_v1.npy", "x_i2.npy"}) {
+    if (!std::filesystem::exists(golden(name))) continue;
+    options_.features = golden(name);
+    options_.divide_by = 8;
+    options_.stream = false;
+    const auto held = load_npy(options_);
+    options_.stream = true;
+    const auto streamed = load_npy(options_);
+    ASSERT_TRUE(held && streamed) << name;
+    EXPECT_FALSE(streamed->dataset.in_memory());
+    EXPECT_EQ(streamed->dataset.classes(), held->dataset.classes());
+    for (std::size_t i : {2, 0, 1}) {
+      EXPECT_EQ(streamed->dataset.example(i)->features, held->dataset.example(i)->features);
+      EXPECT_EQ(streamed->dataset.example(i)->label, held->dataset.example(i)->label);
+    }
+  }
+}
+
+TEST_F(Npy, ANumberThatIsNotFiniteIsMetWhereItIsStreamed) {
+  const test::TempFolder folder;
+  options_.stream = true;
+  options_.features = folder.path() / "x.npy";
+  std::string values(3 * 4, '\0');
+  values.replace(8, 4, std::string("\x00\x00\xc0\x7f", 4));
+  test::write_plain(options_.features, npy(dictionary("<f4", "(3, 1)"), values));
+  const auto data = load_npy(options_);
+  ASSERT_TRUE(data) << data.error().detail;
+  EXPECT_TRUE(data->dataset.example(1));
+  const auto met = data->dataset.example(2);
+  ASSERT_FALSE(met);
+  EXPECT_EQ(met.error().code, errc::not_finite);
+  EXPECT_THAT(met.error().detail, HasSubstr("x.npy': feature 0 of example 2 is nan"));
+}
+
+TEST_F(Npy, RefusesToStreamWhatHasNoPlaces) {
+  const test::TempFolder folder;
+  options_.stream = true;
+  options_.features = golden("x_f4_fortran_v3.npy");
+  EXPECT_THAT(load_npy(options_).error().detail, HasSubstr("it is in Fortran order"));
+  options_.features = folder.path() / "x.npy";
+  test::write_plain(options_.features, npy(dictionary("<f4", "(3, 1)"), std::string(11, '\0')));
+  EXPECT_THAT(load_npy(options_).error().detail,
+              HasSubstr("it holds 11 bytes of values; its shape (3, 1) announces 12"));
+  test::write_gzip(options_.features, npy(dictionary("<f4", "(3, 1)"), std::string(12, '\0')));
+  EXPECT_THAT(load_npy(options_).error().detail, HasSubstr("is compressed (gzip)"));
+  options_.archive = golden("stored.npz");
+  EXPECT_THAT(load_npy(options_).error().detail, HasSubstr("in an archive cannot be streamed"));
+}
+
 }  // namespace
 }  // namespace chorus::client
