@@ -18,6 +18,7 @@ using config::TomlReader;
 using config::TomlTable;
 using config::WholeRule;
 
+constexpr std::uint64_t kMemoryMibMax = 1U << 20U;
 constexpr NumberRule kFraction{.min = 0.0, .max = 1.0, .max_excluded = true};
 
 void read_data(const TomlTable& table, DataConfig& data) {
@@ -29,11 +30,16 @@ void read_data(const TomlTable& table, DataConfig& data) {
   table.text("features_array", data.features_array);
   table.text("labels_array", data.labels_array);
   table.text("label_column", data.label_column);
+  table.texts("target_columns", data.target_columns);
   table.boolean("header", data.header);
   table.texts("categorical", data.categorical);
   double missing = 0.0;
   if (table.number("missing", missing)) data.missing = missing;
   table.text("normalise", data.normalise);
+  table.numbers("mean", data.mean);
+  table.numbers("deviation", data.deviation);
+  table.boolean("stream", data.stream);
+  table.whole("memory_mib", data.memory_mib, WholeRule{1, kMemoryMibMax});
   table.number("scale", data.scale, {.min = 0.0, .min_excluded = true});
   std::string shape;
   if (table.text("shape", shape)) {
@@ -65,6 +71,14 @@ void read_sound(const TomlTable& table, DataConfig& data) {
   table.number("hz_max", mel.hz_max);
   table.number("log_epsilon", mel.epsilon);
   table.whole("clip_samples", data.clip_samples);
+}
+
+void read_pictures(const TomlTable& table, DataConfig& data) {
+  table.path("pictures", data.pictures);
+  table.text("picture_fit", data.picture_fit);
+  table.whole("augment_crop", data.augmentation.crop_padding);
+  table.boolean("augment_flip", data.augmentation.flip);
+  table.number("augment_noise", data.augmentation.noise, {.min = 0.0});
 }
 
 void read_text_options(const TomlTable& table, DataConfig& data) {
@@ -103,6 +117,7 @@ Result<void> load_config(const std::filesystem::path& path, AgentConfig& config)
   root.whole("threads", config.threads, WholeRule{1, 1024});
   read_data(root.table("data"), config.data);
   read_sound(root.table("data"), config.data);
+  read_pictures(root.table("data"), config.data);
   read_text_options(root.table("data"), config.data);
   read_log(root.table("log"), config.log);
   return file.finish();
@@ -135,7 +150,45 @@ Result<client::Normalisation> parse_normalisation(const std::string& text) {
                fmt::format("'{}'; expected none, standard or min-max", text));
 }
 
+Result<client::ImageFit> parse_picture_fit(const std::string& text) {
+  if (text == "crop") return client::ImageFit::crop;
+  if (text == "stretch") return client::ImageFit::stretch;
+  return wrong(
+      "--picture-fit", "data.picture_fit", fmt::format("'{}'; expected crop or stretch", text));
+}
+
+bool has_test_set(const DataConfig& data) {
+  return data.test_fraction > 0.0 || !data.test_keys.empty();
+}
+
 namespace {
+
+Result<void> check_scales(const DataConfig& data) {
+  CHORUS_TRY(const auto kind, parse_normalisation(data.normalise));
+  if (data.mean.empty() && data.deviation.empty()) {
+    if (kind == client::Normalisation::none || data.text.empty()) return {};
+    return wrong("--normalise", "data.normalise", "given, though characters are no quantities");
+  }
+  if (kind != client::Normalisation::none || !data.text.empty()) {
+    return wrong("--mean",
+                 "data.mean",
+                 data.text.empty() ? "given together with --normalise; expected one of them"
+                                   : "given, though characters are no quantities");
+  }
+  if (data.mean.size() != data.deviation.size()) {
+    return wrong("--mean",
+                 "data.mean",
+                 fmt::format("has {} numbers and --deviation {}; expected as many, one per channel",
+                             data.mean.size(),
+                             data.deviation.size()));
+  }
+  for (const double deviation : data.deviation) {
+    if (deviation > 0.0 && std::isfinite(deviation)) continue;
+    return wrong(
+        "--deviation", "data.deviation", fmt::format("{}; expected numbers above 0", deviation));
+  }
+  return {};
+}
 
 // Exactly one source of examples, with all that belongs to it.
 Result<void> check_source(const DataConfig& data) {
@@ -145,13 +198,14 @@ Result<void> check_source(const DataConfig& data) {
   if (!data.npy.empty()) given.push_back("--npy");
   if (!data.npz.empty()) given.push_back("--npz");
   if (!data.wav.empty()) given.push_back("--wav");
+  if (!data.pictures.empty()) given.push_back("--pictures");
   if (!data.text.empty()) given.push_back("--text");
   const bool takes_labels = !data.images.empty() || !data.npy.empty();
   if (given.empty() && data.labels.empty()) {
     return wrong("--data",
                  "data.csv",
                  "missing; expected a CSV file, or --images and --labels, --npy and --labels, "
-                 "--npz, --wav or --text");
+                 "--npz, --wav, --pictures or --text");
   }
   if (given.size() > 1) {
     return wrong(given[0],
@@ -164,19 +218,29 @@ Result<void> check_source(const DataConfig& data) {
                  takes_labels ? fmt::format("missing, though there is {}", given[0])
                               : "belongs to --images or --npy, and neither is given");
   }
-  const bool tabular = !data.categorical.empty() || data.missing || data.normalise != "none";
+  const bool tabular = !data.categorical.empty() || data.missing || !data.target_columns.empty();
   if (tabular && data.file.empty()) {
-    return wrong("--categorical, --missing and --normalise",
-                 "data.categorical, data.missing, data.normalise",
+    return wrong("--categorical, --missing and --target-columns",
+                 "data.categorical, data.missing, data.target_columns",
                  "are for CSV files, and there is none");
+  }
+  if (data.stream && (!data.file.empty() || !data.npz.empty() || !data.text.empty())) {
+    return wrong("--stream",
+                 "data.stream",
+                 fmt::format("is for --images, --npy, --wav and --pictures, not for {}", given[0]));
+  }
+  if (!data.pictures.empty() && data.shape.empty()) {
+    return wrong("--shape",
+                 "data.shape",
+                 "missing; --pictures expects what they are to become, such as 3x32x32");
   }
   if (data.replacement.size() > 1) {
     return wrong("--replacement",
                  "data.replacement",
                  fmt::format("'{}'; expected one character of the vocabulary", data.replacement));
   }
-  CHORUS_OK(parse_normalisation(data.normalise));
-  return {};
+  CHORUS_OK(parse_picture_fit(data.picture_fit));
+  return check_scales(data);
 }
 
 }  // namespace
@@ -185,6 +249,16 @@ Result<void> check_data(const DataConfig& data) {
   CHORUS_OK(check_source(data));
   if (!(data.scale > 0.0) || !std::isfinite(data.scale)) {
     return wrong("--scale", "data.scale", fmt::format("{}; expected a number above 0", data.scale));
+  }
+  if (data.memory_mib == 0 || data.memory_mib > kMemoryMibMax) {
+    return wrong("--memory",
+                 "data.memory_mib",
+                 fmt::format("{}; expected 1 to {} MiB", data.memory_mib, kMemoryMibMax));
+  }
+  if (!(data.augmentation.noise >= 0.0) || !std::isfinite(data.augmentation.noise)) {
+    return wrong("--augment-noise",
+                 "data.augment_noise",
+                 fmt::format("{}; expected a number from 0", data.augmentation.noise));
   }
   if (data.parts == 0 || data.part >= data.parts) {
     return wrong("--part",

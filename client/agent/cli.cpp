@@ -60,9 +60,15 @@ void add_data_options(CLI::App& app, CommandLine& line) {
   DataConfig& data = line.config.data;
   const std::string group = "Data";
   app.add_option("--data", data.file, "Examples as CSV, plain or .gz")->group(group);
-  app.add_option("--label-column", data.label_column, "Name, or number: 0 first, -1 last")
+  app.add_option("--label-column",
+                 data.label_column,
+                 "Name, or number: 0 first, -1 last; otherwise the last, or none with targets")
+      ->group(group);
+  app.add_option("--target-columns",
+                 data.target_columns,
+                 "Columns that the loss aims at: one for regression, time and event for survival")
       ->group(group)
-      ->capture_default_str();
+      ->delimiter(',');
   app.add_flag("--header", data.header, "The first line holds column names")->group(group);
   app.add_option("--categorical",
                  data.categorical,
@@ -73,9 +79,17 @@ void add_data_options(CLI::App& app, CommandLine& line) {
       ->group(group);
   app.add_option("--normalise",
                  data.normalise,
-                 "Columns of numbers, fitted to the file: none, standard or min-max")
+                 "none, standard or min-max, fitted to the training examples of this device")
       ->group(group)
       ->capture_default_str();
+  app.add_option("--mean",
+                 data.mean,
+                 "Instead: what is taken from each channel, or column of numbers of --data")
+      ->group(group)
+      ->delimiter(',');
+  app.add_option("--deviation", data.deviation, "With --mean: what it is divided by")
+      ->group(group)
+      ->delimiter(',');
   app.add_option("--scale", data.scale, "Divide every feature by this")
       ->group(group)
       ->capture_default_str();
@@ -105,6 +119,21 @@ void add_data_options(CLI::App& app, CommandLine& line) {
   app.add_option("--clip-samples",
                  data.clip_samples,
                  "Cut or fill the files to this length; 0: all have the same")
+      ->group(group)
+      ->capture_default_str();
+  app.add_option("--pictures",
+                 data.pictures,
+                 "A folder with one sub-folder of JPEG and PNG files per class; needs --shape")
+      ->group(group);
+  app.add_option("--picture-fit", data.picture_fit, "crop to the shape's proportions, or stretch")
+      ->group(group)
+      ->capture_default_str();
+  app.add_flag("--stream",
+               data.stream,
+               "Read --images, --npy, --wav or --pictures when needed, not into memory at once")
+      ->group(group);
+  app.add_option(
+         "--memory", data.memory_mib, "MiB of examples in memory; with --stream: of a cache")
       ->group(group)
       ->capture_default_str();
   app.add_option("--text", data.text, "A text, plain or .gz, to predict the next character of")
@@ -145,6 +174,18 @@ void add_data_options(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
 }
 
+void add_augmentation(CLI::App& app, client::Augmentation& augmentation) {
+  const std::string group = "Augmentation of what is trained on";
+  app.add_option("--augment-crop",
+                 augmentation.crop_padding,
+                 "Pad pictures by so many zeros, and cut out a random part of their size")
+      ->group(group);
+  app.add_flag("--augment-flip", augmentation.flip, "Turn every second picture left to right")
+      ->group(group);
+  app.add_option("--augment-noise", augmentation.noise, "Deviation of normal noise on all features")
+      ->group(group);
+}
+
 void add_run(CLI::App& app, CommandLine& line) {
   AgentConfig& config = line.config;
   CLI::App* run = app.add_subcommand("run", "Take part in training, until stopped");
@@ -164,6 +205,7 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_option("--log-file", config.log.file, "Otherwise standard error");
   run->add_flag("--log-json", config.log.json, "One JSON object per line");
   add_data_options(*run, line);
+  add_augmentation(*run, config.data.augmentation);
   const std::string group = "This device's share";
   run->add_option("--parts", config.data.parts, "Devices that share the examples")
       ->group(group)
@@ -204,6 +246,7 @@ void add_others(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   train->add_flag("--json", rehearsal.json, "Print one JSON object a round");
   add_data_options(*train, line);
+  add_augmentation(*train, line.config.data.augmentation);
 
   CLI::App* evaluate = app.add_subcommand("evaluate", "Measure a model on local examples");
   evaluate->footer(kEvaluateExample);

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "chorus/client/images.hpp"
+#include "chorus/client/normalisation.hpp"
 #include "chorus/client/npy.hpp"
 #include "chorus/client/partition.hpp"
 #include "chorus/client/text.hpp"
@@ -76,11 +78,17 @@ Result<PartitionKind> parse_kind(const std::string& text) {
   return bad_partition(text);
 }
 
+std::uint64_t bytes_max(const DataConfig& config) {
+  return config.memory_mib << 20U;
+}
+
 Result<Examples> read_idx(const DataConfig& config) {
   client::IdxOptions idx;
   idx.images = config.images;
   idx.labels = config.labels;
   idx.classes = config.classes;
+  idx.bytes_max = bytes_max(config);
+  idx.stream = config.stream;
   Examples examples;
   CHORUS_TRY(examples.dataset, client::load_idx(idx));
   return examples;
@@ -101,20 +109,20 @@ client::CategoricalColumn categorical(const std::string& text) {
   }
 }
 
-Result<Examples> read_csv(const DataConfig& config, const std::string& key_column) {
+client::CsvOptions csv_options(const DataConfig& config, const std::string& key_column) {
   client::CsvOptions csv;
   csv.path = config.file;
   csv.header = config.header;
   csv.label_column = config.label_column;
+  csv.target_columns = config.target_columns;
   csv.key_column = key_column;
   for (const std::string& text : config.categorical) csv.categories.push_back(categorical(text));
   csv.missing = config.missing;
   csv.divide_by = config.scale;
-  CHORUS_TRY(csv.normalisation, parse_normalisation(config.normalise));
   csv.feature_shape = config.shape;
   csv.classes = config.classes;
-  CHORUS_TRY(client::CsvData data, client::load_csv(csv));
-  return Examples{std::move(data)};
+  csv.bytes_max = bytes_max(config);
+  return csv;
 }
 
 Result<Examples> read_npy(const DataConfig& config, const std::string& keys) {
@@ -127,6 +135,8 @@ Result<Examples> read_npy(const DataConfig& config, const std::string& keys) {
   npy.divide_by = config.scale;
   npy.feature_shape = config.shape;
   npy.classes = config.classes;
+  npy.bytes_max = bytes_max(config);
+  npy.stream = config.stream;
   return client::load_npy(npy);
 }
 
@@ -135,8 +145,23 @@ Result<Examples> read_wav(const DataConfig& config) {
   wav.folder = config.wav;
   wav.features = config.log_mel;
   wav.samples = config.clip_samples;
+  wav.bytes_max = bytes_max(config);
+  wav.stream = config.stream;
   Examples examples;
   CHORUS_TRY(auto data, client::load_wav_folder(wav));
+  examples.dataset = std::move(data.dataset);
+  return examples;
+}
+
+Result<Examples> read_pictures(const DataConfig& config) {
+  client::ImageFolderOptions pictures;
+  pictures.folder = config.pictures;
+  pictures.image.shape = config.shape;
+  CHORUS_TRY(pictures.image.fit, parse_picture_fit(config.picture_fit));
+  pictures.bytes_max = bytes_max(config);
+  pictures.stream = config.stream;
+  Examples examples;
+  CHORUS_TRY(auto data, client::load_image_folder(pictures));
   examples.dataset = std::move(data.dataset);
   return examples;
 }
@@ -155,20 +180,30 @@ Result<Examples> read_text(const DataConfig& config, const std::string& keys) {
   text.sequence = config.text_sequence;
   text.vocabulary = config.vocabulary;
   if (!config.replacement.empty()) text.replacement = config.replacement[0];
+  text.bytes_max = bytes_max(config);
   return client::load_text(text);
 }
 
-Result<Examples> read_files(const DataConfig& config, const PartitionKind& kind) {
-  const bool by_column = kind.name == PartitionKind::Name::column;
-  const std::string keys = by_column ? kind.argument : "";
-  if (!config.file.empty()) return read_csv(config, keys);
+std::string key_column(const DataConfig& config) {
+  constexpr std::string_view kColumn = "column:";
+  return config.partition.starts_with(kColumn) ? config.partition.substr(kColumn.size()) : "";
+}
+
+// As they are in the files: not normalised.
+Result<Examples> read_files(const DataConfig& config) {
+  const std::string keys = key_column(config);
+  if (!config.file.empty()) {
+    CHORUS_TRY(client::CsvData data, client::load_csv(csv_options(config, keys)));
+    return Examples{std::move(data)};
+  }
   if (!config.npy.empty() || !config.npz.empty()) return read_npy(config, keys);
   if (!config.text.empty()) return read_text(config, keys);
-  if (by_column) {
+  if (!keys.empty()) {
     return fail(errc::invalid_argument,
                 "--partition column:NAME needs keys: a column of --data, an array of --npz, the "
                 "path of an array file with --npy, or column:role with --text");
   }
+  if (!config.pictures.empty()) return read_pictures(config);
   return config.wav.empty() ? read_idx(config) : read_wav(config);
 }
 
@@ -223,25 +258,67 @@ Result<client::Split> split_by_key(const std::vector<std::string>& keys,
   return split;
 }
 
-bool has_test_set(const DataConfig& config) {
-  return config.test_fraction > 0.0 || !config.test_keys.empty();
-}
+// Numbers of the examples in the files.
+struct Rows {
+  std::vector<std::uint32_t> test;
+  std::vector<std::uint32_t> others;
+};
 
 // The test set is drawn before anything is divided: the same for every device.
-Result<Dataset> put_test_aside(Examples& examples, const DataConfig& config) {
-  if (!has_test_set(config)) return Dataset();
-  CHORUS_TRY(const auto split,
+Result<Rows> put_test_aside(const Examples& examples, const DataConfig& config) {
+  Rows rows;
+  if (!has_test_set(config)) {
+    rows.others.resize(examples.dataset.size());
+    std::iota(rows.others.begin(), rows.others.end(), 0U);
+    return rows;
+  }
+  CHORUS_TRY(auto split,
              config.test_keys.empty()
                  ? client::split_holdout(examples.dataset.size(), config.test_fraction, config.seed)
                  : split_by_key(examples.keys, config.test_keys));
-  CHORUS_TRY(auto test, examples.dataset.subset(split.holdout));
-  CHORUS_TRY(examples.dataset, examples.dataset.subset(split.train));
-  if (!examples.keys.empty()) {
-    std::vector<std::string> keys;
-    for (const std::uint32_t row : split.train) keys.push_back(std::move(examples.keys[row]));
-    examples.keys = std::move(keys);
+  rows.test = std::move(split.holdout);
+  rows.others = std::move(split.train);
+  return rows;
+}
+
+Result<Examples> only(const Examples& examples, const std::vector<std::uint32_t>& rows) {
+  Examples part;
+  CHORUS_TRY(part.dataset, examples.dataset.subset(rows));
+  for (const std::uint32_t row : rows) {
+    if (!examples.keys.empty()) part.keys.push_back(examples.keys[row]);
   }
-  return test;
+  return part;
+}
+
+// What training examples say about scales holds for all: nothing is learned from the others.
+Result<Dataset> normalise(const DataConfig& config,
+                          const Dataset& all,
+                          const std::vector<std::uint32_t>& training) {
+  CHORUS_TRY(const auto kind, parse_normalisation(config.normalise));
+  std::vector<client::FeatureScale> scales;
+  for (std::size_t i = 0; i < config.mean.size(); ++i) {
+    scales.push_back({config.mean[i], config.deviation[i]});
+  }
+  if (kind == client::Normalisation::none && scales.empty()) return all;
+  if (scales.empty() && training.empty()) {
+    return fail(errc::invalid_argument,
+                "--normalise (in the file: data.normalise): there are no training examples to fit "
+                "it to; put a test set aside, or give --mean and --deviation");
+  }
+  if (config.file.empty()) {
+    if (scales.empty()) {
+      CHORUS_TRY(const Dataset part, all.subset(training));
+      CHORUS_TRY(scales, client::fit_scales(part, kind));
+    }
+    return client::normalised(all, std::move(scales));
+  }
+  // Each column of numbers by itself, and before it is rounded to float32.
+  client::CsvOptions csv = csv_options(config, key_column(config));
+  csv.normalisation = scales.empty() ? kind : client::Normalisation::standard;
+  csv.scales = std::move(scales);
+  csv.fit_rows = training;
+  CHORUS_TRY(client::CsvData data, client::load_csv(csv));
+  return data.dataset;
 }
 
 }  // namespace
@@ -249,26 +326,34 @@ Result<Dataset> put_test_aside(Examples& examples, const DataConfig& config) {
 Result<DeviceData> load_data(const DataConfig& config) {
   CHORUS_OK(check_data(config));
   CHORUS_TRY(const auto kind, parse_kind(config.partition));
-  CHORUS_TRY(auto examples, read_files(config, kind));
-  DeviceData data;
-  CHORUS_TRY(data.test, put_test_aside(examples, config));
-  CHORUS_TRY(const auto parts, partition(examples, config, kind));
-  CHORUS_TRY(const auto mine, examples.dataset.subset(parts.at(config.part)));
+  CHORUS_TRY(const Examples examples, read_files(config));
+  CHORUS_TRY(const Rows rows, put_test_aside(examples, config));
+  CHORUS_TRY(const Examples others, only(examples, rows.others));
+  CHORUS_TRY(const auto parts, partition(others, config, kind));
+  const std::vector<std::uint32_t>& mine = parts.at(config.part);
   const std::string number = std::to_string(config.part);
   const std::string_view purpose[] = {"hold-out", number};
   const std::uint64_t seed = stream_key(config.seed, purpose);
-  CHORUS_TRY(const auto split, client::split_holdout(mine.size(), config.hold_out, seed));
-  CHORUS_TRY(data.train, mine.subset(split.train));
-  CHORUS_TRY(data.holdout, mine.subset(split.holdout));
+  CHORUS_TRY(auto split, client::split_holdout(mine.size(), config.hold_out, seed));
+  for (auto* const side : {&split.train, &split.holdout}) {
+    for (std::uint32_t& row : *side) row = rows.others[mine[row]];
+  }
+  CHORUS_TRY(const Dataset all, normalise(config, examples.dataset, split.train));
+  DeviceData data;
+  CHORUS_TRY(data.train, all.subset(split.train));
+  CHORUS_TRY(data.holdout, all.subset(split.holdout));
+  CHORUS_TRY(data.test, all.subset(rows.test));
   return data;
 }
 
 Result<Dataset> load_test_data(const DataConfig& config) {
   CHORUS_OK(check_data(config));
-  CHORUS_TRY(const auto kind, parse_kind(config.partition));
-  CHORUS_TRY(auto examples, read_files(config, kind));
-  if (!has_test_set(config)) return examples.dataset;
-  return put_test_aside(examples, config);
+  CHORUS_OK(parse_kind(config.partition));
+  CHORUS_TRY(const Examples examples, read_files(config));
+  CHORUS_TRY(const Rows rows, put_test_aside(examples, config));
+  if (!has_test_set(config)) return normalise(config, examples.dataset, {});
+  CHORUS_TRY(const Dataset all, normalise(config, examples.dataset, rows.others));
+  return all.subset(rows.test);
 }
 
 }  // namespace chorus::agent

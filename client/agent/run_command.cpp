@@ -146,6 +146,7 @@ Result<void> run_device(const AgentConfig& config) {
   trainer_options.train = std::move(data.train);
   trainer_options.holdout = std::move(data.holdout);
   trainer_options.threads = config.threads;
+  trainer_options.augmentation = config.data.augmentation;
   const auto builtin = client::make_builtin_trainer(std::move(trainer_options));
   LoggingTrainer trainer(*builtin);
 

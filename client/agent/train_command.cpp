@@ -122,13 +122,14 @@ Result<void> train(const TrainCommand& command, std::ostream& out) {
   CHORUS_TRY(ModelSource source, load_model(command.model, command.data.seed));
   CHORUS_TRY(TensorLayout layout, layout_of(source.model));
   DataConfig config = command.data;
-  const bool apart = config.test_fraction > 0.0 || !config.test_keys.empty();
+  const bool apart = has_test_set(config);
   if (apart) config.hold_out = 0.0;  // one set to measure on is enough
   CHORUS_TRY(DeviceData data, load_data(config));
   client::BuiltinTrainerOptions options;
   options.holdout = apart ? std::move(data.test) : std::move(data.holdout);
   options.train = std::move(data.train);
   options.threads = command.threads;
+  options.augmentation = config.augmentation;
   const bool measures = !options.holdout.empty();
   if (!command.json) {
     out << fmt::format("{} parameters, training on {} examples, measuring on {}\n",

@@ -303,17 +303,25 @@ bool TomlTable::wholes(std::string_view key,
 }
 
 bool TomlTable::numbers(std::string_view key,
-                        std::vector<float>& into,
+                        std::vector<double>& into,
                         const NumberRule& rule) const {
   const auto* list = as_node(list_of(key, "numbers in brackets such as [1.0, 2.5]"));
-  const auto accepts = [&rule](const toml::node& element, float& value) {
-    const auto read = element.is_number() ? element.value<double>() : std::nullopt;
-    value = static_cast<float>(read.value_or(0.0));
-    return read && within(*read, rule);
+  const auto accepts = [&rule](const toml::node& element, double& value) {
+    value = element.value<double>().value_or(0.0);
+    return element.is_number() && within(value, rule);
   };
   const auto says = [&rule](const toml::node&) { return range_text(rule); };
   return list != nullptr &&
          read_list(*state_, name_of(key), *list->as_array(), into, accepts, says);
+}
+
+bool TomlTable::numbers(std::string_view key,
+                        std::vector<float>& into,
+                        const NumberRule& rule) const {
+  std::vector<double> all;
+  const bool found = numbers(key, all, rule);
+  if (found) into.assign(all.begin(), all.end());
+  return found;
 }
 
 bool TomlTable::read_whole(std::string_view key, std::uint64_t& into, WholeRule rule) const {

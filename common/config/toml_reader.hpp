@@ -88,6 +88,7 @@ class TomlTable {
   bool texts(std::string_view key, std::vector<std::string>& into, const TextRule& rule = {}) const;
   bool wholes(std::string_view key, std::vector<std::uint64_t>& into, WholeRule rule = {}) const;
   bool numbers(std::string_view key, std::vector<float>& into, const NumberRule& rule = {}) const;
+  bool numbers(std::string_view key, std::vector<double>& into, const NumberRule& rule = {}) const;
 
   template <class T>
   bool whole(std::string_view key, T& into, WholeRule rule = {}) const {

@@ -132,6 +132,41 @@ TEST(CheckData, RefusesWhatDoesNotGoTogether) {
   });
   refuses([](DataConfig& d) { d.normalise = "z-score"; });
   refuses([](DataConfig& d) { d.replacement = "ab"; });
+  refuses([](DataConfig& d) { d.mean = {0.5}; });
+  refuses([](DataConfig& d) { d.deviation = {0.5}; });
+  refuses([](DataConfig& d) {
+    d.mean = {0.5};
+    d.deviation = {0.0};
+  });
+  refuses([](DataConfig& d) {
+    d.mean = {0.5};
+    d.deviation = {0.5};
+    d.normalise = "standard";
+  });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.text = "t";
+    d.normalise = "standard";
+  });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.text = "t";
+    d.mean = d.deviation = {1.0};
+  });
+  refuses([](DataConfig& d) { d.stream = true; });
+  refuses([](DataConfig& d) { d.memory_mib = 0; });
+  refuses([](DataConfig& d) { d.memory_mib = (1U << 20U) + 1; });
+  refuses([](DataConfig& d) { d.augmentation.noise = -1.0; });
+  refuses([](DataConfig& d) { d.picture_fit = "fill"; });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.pictures = "p";
+  });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.npz = "a.npz";
+    d.target_columns = {"time"};
+  });
   refuses([](DataConfig& d) {
     d.file.clear();
     d.npz = "a.npz";
@@ -194,6 +229,32 @@ TEST_F(AgentConfigTest, ReadsTheOtherKindsOfFiles) {
   EXPECT_EQ(config_.data.text_stride, 3U);
   EXPECT_EQ(config_.data.vocabulary, "ab");
   EXPECT_EQ(config_.data.replacement, "b");
+}
+
+TEST_F(AgentConfigTest, ReadsPicturesAugmentationAndScales) {
+  const auto loaded = load(R"(
+    [data]
+    pictures = "pets"
+    picture_fit = "stretch"
+    shape = "3x32x32"
+    stream = true
+    memory_mib = 256
+    mean = [0.5, 0.25, 1700000001]
+    deviation = [1, 2, 3]
+    augment_crop = 4
+    augment_flip = true
+    augment_noise = 0.125
+    target_columns = ["time", "event"]
+  )");
+  ASSERT_TRUE(loaded) << loaded.error().detail;
+  EXPECT_EQ(config_.data.pictures, folder_.path() / "pets");
+  EXPECT_EQ(config_.data.picture_fit, "stretch");
+  EXPECT_TRUE(config_.data.stream);
+  EXPECT_EQ(config_.data.memory_mib, 256U);
+  EXPECT_THAT(config_.data.mean, ElementsAre(0.5, 0.25, 1700000001.0));
+  EXPECT_THAT(config_.data.deviation, ElementsAre(1.0, 2.0, 3.0));
+  EXPECT_EQ(config_.data.augmentation, (client::Augmentation{4, true, 0.125}));
+  EXPECT_THAT(config_.data.target_columns, ElementsAre("time", "event"));
 }
 
 }  // namespace

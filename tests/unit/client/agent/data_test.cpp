@@ -216,5 +216,109 @@ TEST_F(AgentDataTest, SaysWhichFileIsMissing) {
   EXPECT_THAT(data.error().detail, HasSubstr("none.csv"));
 }
 
+// Row i has the feature i: what was fitted shows which rows were looked at.
+TEST_F(AgentDataTest, ScalesAreFittedToTheTrainingExamplesOfThisDevice) {
+  data_.label_column = "label";
+  data_.partition = "column:writer";
+  data_.parts = 2;
+  data_.seed = 3;
+  data_.test_fraction = 0.2;
+  data_.hold_out = 0.25;
+  const auto plain = load_data(data_);
+  data_.normalise = "min-max";
+  const auto scaled = load_data(data_);
+  ASSERT_TRUE(plain && scaled) << scaled.error().detail;
+  const auto training = rows(plain->train);
+  const float least = *training.begin();
+  const float most = *training.rbegin();
+  EXPECT_EQ(*rows(scaled->train).begin(), 0.0F);
+  EXPECT_EQ(*rows(scaled->train).rbegin(), 1.0F);
+  for (const auto side : {&DeviceData::train, &DeviceData::holdout, &DeviceData::test}) {
+    ASSERT_EQ(((*scaled).*side).size(), ((*plain).*side).size());
+    for (std::size_t i = 0; i < ((*plain).*side).size(); ++i) {
+      const float before = ((*plain).*side).example(i)->features[0];
+      const auto wanted = static_cast<float>((double{before} - least) / (double{most} - least));
+      EXPECT_EQ(((*scaled).*side).example(i)->features[0], wanted);
+    }
+  }
+}
+
+TEST_F(AgentDataTest, EvaluationFitsScalesToWhatIsNotTheTestSet) {
+  data_.label_column = "label";
+  data_.categorical = {"writer"};
+  data_.normalise = "min-max";
+  EXPECT_THAT(load_test_data(data_).error().detail, HasSubstr("put a test set aside"));
+  data_.test_fraction = 0.2;
+  data_.hold_out = 0.0;
+  const auto alone = load_data(data_);
+  const auto test = load_test_data(data_);
+  ASSERT_TRUE(alone && test) << test.error().detail;
+  EXPECT_EQ(rows(*test), rows(alone->test));
+  data_.test_fraction = 0.0;
+  data_.normalise = "none";
+  data_.mean = {10, 0};
+  data_.deviation = {2, 1};
+  EXPECT_EQ(load_test_data(data_)->example(0)->features[0], -5.0F);
+}
+
+TEST_F(AgentDataTest, OtherFormatsAreScaledByChannel) {
+  const auto golden = std::filesystem::path(CHORUS_ROOT_DIR) / "tests" / "golden" / "npy";
+  DataConfig config;
+  config.npy = golden / "x_f4_v1.npy";
+  config.labels = golden / "y_u1.npy";
+  config.hold_out = 0.0;
+  const auto plain = load_data(config);
+  config.mean = {1, 2};
+  config.deviation = {4, 8};
+  for (const bool stream : {false, true}) {
+    config.stream = stream;
+    const auto scaled = load_data(config);
+    ASSERT_TRUE(scaled) << scaled.error().detail;
+    const auto before = plain->train.example(1)->features;
+    const auto after = scaled->train.example(1)->features;
+    EXPECT_EQ(after[0], (before[0] - 1) / 4);
+    EXPECT_EQ(after[7], (before[7] - 2) / 8);
+  }
+  config.mean = {1, 2, 3};
+  config.deviation = {1, 1, 1};
+  EXPECT_THAT(load_data(config).error().detail, HasSubstr("there are 3 scales"));
+}
+
+TEST_F(AgentDataTest, ColumnsAreTargets) {
+  data_.label_column.clear();
+  data_.target_columns = {"b", "label"};
+  data_.categorical = {"writer"};
+  data_.hold_out = 0.0;
+  const auto data = load_data(data_);
+  ASSERT_TRUE(data) << data.error().detail;
+  EXPECT_EQ(data->train.classes(), 0U);
+  const auto example = data->train.example(5).value();
+  EXPECT_EQ(example.targets[0], 2 * example.features[0]);
+}
+
+TEST_F(AgentDataTest, ReadsFoldersOfPictures) {
+  const auto golden = std::filesystem::path(CHORUS_ROOT_DIR) / "tests" / "golden" / "images";
+  for (const char* name : {"cat", "dog"}) {
+    std::filesystem::create_directories(folder_.path() / "pets" / name);
+    for (const char* file : {"rgb.jpg", "grey.png"}) {
+      std::filesystem::copy(golden / file, folder_.path() / "pets" / name / file);
+    }
+  }
+  DataConfig config;
+  config.pictures = folder_.path() / "pets";
+  config.shape = {3, 8, 8};
+  config.hold_out = 0.0;
+  const auto data = load_data(config);
+  ASSERT_TRUE(data) << data.error().detail;
+  EXPECT_TRUE(data->train.in_memory());
+  EXPECT_EQ(data->train.classes(), 2U);
+  config.stream = true;
+  config.normalise = "standard";
+  const auto streamed = load_data(config);
+  ASSERT_TRUE(streamed) << streamed.error().detail;
+  EXPECT_FALSE(streamed->train.in_memory());
+  EXPECT_NE(streamed->train.example(0)->features, data->train.example(0)->features);
+}
+
 }  // namespace
 }  // namespace chorus::agent
