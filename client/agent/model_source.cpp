@@ -1,31 +1,20 @@
 #include "client/agent/model_source.hpp"
 
 #include <fmt/format.h>
-#include <string>
+#include <utility>
 
 #include "common/base/try.hpp"
 #include "common/config/model_file.hpp"
-#include "common/tensor/model_json.hpp"
-#include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_file.hpp"
 
 namespace chorus::agent {
 namespace {
 
 Result<ModelSource> load_version(const std::filesystem::path& path) {
-  CHORUS_TRY(const auto file, tensor::read_safetensors(path));
-  const auto found = file.metadata.find(std::string(tensor::kModelMetadataKey));
-  if (found == file.metadata.end()) {
-    return fail(errc::malformed_file,
-                fmt::format("'{}' does not say its architecture: its metadata lacks '{}'; export "
-                            "it with 'chorus model export'",
-                            path.string(),
-                            tensor::kModelMetadataKey));
-  }
-  auto model = tensor::model_from_json(found->second);
-  if (!model) return std::move(model).error().during("'" + path.string() + "'");
+  CHORUS_TRY(auto file, tensor::read_version(path));
   ModelSource source;
-  source.model = std::move(model).value();
-  source.parameters.assign(file.data.begin(), file.data.end());
+  source.model = std::move(file.model);
+  source.parameters.assign(file.parameters.begin(), file.parameters.end());
   return source;
 }
 

@@ -74,20 +74,30 @@ void show_parts(const TrainPlan& from, chorus_task& view) {
   plan.probe_only = from.probe.only;
 }
 
-void show_tensors(const TensorLayout& layout, chorus_task& view) {
-  view.tensors.reserve(layout.tensors.size());
+}  // namespace
+
+std::vector<chorus_tensor> tensors_of(const TensorLayout& layout) {
+  std::vector<chorus_tensor> tensors;
+  tensors.reserve(layout.tensors.size());
   for (const TensorSpec& tensor : layout.tensors) {
-    view.tensors.push_back({tensor.name.c_str(),
-                            tensor.shape.data(),
-                            tensor.shape.size(),
-                            tensor.offset,
-                            tensor.count,
-                            tensor.buffer,
-                            false});
+    tensors.push_back({tensor.name.c_str(),
+                       tensor.shape.data(),
+                       tensor.shape.size(),
+                       tensor.offset,
+                       tensor.count,
+                       tensor.buffer,
+                       false});
   }
+  return tensors;
 }
 
-}  // namespace
+Result<const chorus_tensor*> tensor_at(const std::vector<chorus_tensor>& tensors,
+                                       std::size_t index) {
+  if (index < tensors.size()) return &tensors[index];
+  return fail(errc::invalid_argument,
+              "index is " + std::to_string(index) + "; the model has " +
+                  std::to_string(tensors.size()) + " tensors");
+}
 
 Result<void> show(const client::TrainTask& task, chorus_task& view) {
   view.train = &task;
@@ -96,7 +106,7 @@ Result<void> show(const client::TrainTask& task, chorus_task& view) {
   show_steps(task.plan, view.plan);
   show_sources(task.plan, view.plan);
   show_parts(task.plan, view);
-  show_tensors(*task.layout, view);
+  view.tensors = tensors_of(*task.layout);
   CHORUS_TRY(const auto trainable, tensor::trainable_of(task.plan, *task.layout));
   for (std::size_t i = 0; i < trainable.size(); ++i) view.tensors[i].trainable = trainable[i];
   return {};
@@ -106,7 +116,7 @@ Result<void> show(const client::EvaluateTask& task, chorus_task& view) {
   view.evaluate = &task;
   view.cancel = task.cancel;
   view.spec = task.model;
-  show_tensors(*task.layout, view);
+  view.tensors = tensors_of(*task.layout);
   return {};
 }
 

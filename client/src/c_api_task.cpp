@@ -146,10 +146,7 @@ size_t chorus_task_tensor_count(const chorus_task* task) {
 const chorus_tensor* chorus_task_tensor(const chorus_task* task, size_t index) {
   return capi::guarded_or<const chorus_tensor*>(nullptr, [&]() -> Result<const chorus_tensor*> {
     CHORUS_TRY(const auto* const opened, capi::open_handle(task));
-    if (index < opened->tensors.size()) return &opened->tensors[index];
-    return chorus::fail(chorus::errc::invalid_argument,
-                        "index is " + std::to_string(index) + "; the model has " +
-                            std::to_string(opened->tensors.size()) + " tensors");
+    return capi::tensor_at(opened->tensors, index);
   });
 }
 

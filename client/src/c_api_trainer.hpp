@@ -42,6 +42,12 @@ struct chorus_report {
 
 namespace chorus::capi {
 
+/// Views of a layout's tensors, none of them trainable.
+std::vector<chorus_tensor> tensors_of(const TensorLayout& layout);
+/// @errors invalid_argument: no such index
+Result<const chorus_tensor*> tensor_at(const std::vector<chorus_tensor>& tensors,
+                                       std::size_t index);
+
 /// Makes the view of a task. @errors invalid_argument: patterns that name no tensor
 Result<void> show(const client::TrainTask& task, chorus_task& view);
 Result<void> show(const client::EvaluateTask& task, chorus_task& view);

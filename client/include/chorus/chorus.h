@@ -24,14 +24,18 @@
  *     chorus_client_stop(). Callbacks say which thread calls them; they must return, not longjmp or
  *     throw; `context` comes back as it was given.
  *
- * Both libchorus-core and libchorus have it. docs/sdk.md is the guide, examples/c has a whole
- * program.
+ * libchorus has everything; libchorus-core has base, client, plan and trainer: a device that brings
+ * its own trainer needs nobody's mathematics. Link one of the two. docs/sdk.md is the guide,
+ * examples/c has whole programs.
  */
 #ifndef CHORUS_CHORUS_H
 #define CHORUS_CHORUS_H
 
 #include "chorus/c/base.h"    /* status, errors, version */
+#include "chorus/c/builtin.h" /* the trainer that comes with Chorus; models of files */
 #include "chorus/c/client.h"  /* enrol, run */
+#include "chorus/c/dataset.h" /* examples: from memory, from your own source */
+#include "chorus/c/files.h"   /* examples: from files */
 #include "chorus/c/plan.h"    /* what the server asks a trainer for */
 #include "chorus/c/trainer.h" /* a trainer of your own */
 

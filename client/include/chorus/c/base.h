@@ -16,8 +16,8 @@ extern "C" {
 #define CHORUS_VERSION_MINOR 1
 #define CHORUS_VERSION_PATCH 0
 
-/* The library's version, "0.1.0". Equal to the header's in its first two numbers, or the program
- * must be built again (until 1.0). Never fails; lives for ever. */
+/* The library's version, "0.1.0". A program that uses a newer header's functions or fields needs a
+ * library as new; until 1.0, one with the same first two numbers. Never fails; lives for ever. */
 CHORUS_EXPORT const char* chorus_version(void);
 
 /* What came of a call. The numbers are those of the protocol (docs/protocol.md lists each with what
