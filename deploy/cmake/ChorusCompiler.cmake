@@ -14,6 +14,14 @@ endif()
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 set(CMAKE_CXX_FLAGS_DEBUG "-Og -g1 -D_GLIBCXX_ASSERTIONS")
 
+# A section per function and variable: the linker drops those that a shared library does not need.
+# docs/footprint.md says what that is worth.
+option(CHORUS_SECTIONS "One section per function, so that libraries carry only what they need" ON)
+if(CHORUS_SECTIONS)
+  add_compile_options($<$<NOT:$<CONFIG:Debug>>:-ffunction-sections>
+                      $<$<NOT:$<CONFIG:Debug>>:-fdata-sections>)
+endif()
+
 # Results must not depend on the instruction set: no contraction of a*b+c, anywhere.
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Werror -ffp-contract=off)
 
