@@ -96,6 +96,9 @@ struct Dataset::Held {
     } catch (const std::exception& error) {
       return fail(errc::internal,
                   fmt::format("{}: reading threw: {}", shown_name(format), error.what()));
+    } catch (...) {
+      return fail(errc::internal,
+                  fmt::format("{}: reading threw what is no exception", shown_name(format)));
     }
     return checked ? Result<void>() : check_rows(format, features, rows, into);
   }

@@ -1,11 +1,9 @@
 // PNG by libpng. Its errors come back by longjmp, as in jpeg.cpp.
-#include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <cstring>
 #include <fmt/format.h>
 #include <png.h>
-#include <vector>
 
 #include "client/train/data/image_decoders.hpp"
 
@@ -21,11 +19,18 @@ struct Decoder {
   std::span<const std::byte> left;
   std::jmp_buf back{};
   std::array<char, 160> message{};
+  int passes = 1;
 
   Decoder() = default;
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
   ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+struct RowsOfPixels {
+  std::uint8_t* first = nullptr;
+  std::size_t height = 0;
+  std::size_t stride = 0;
 };
 
 [[noreturn]] void give_up(png_structp png, png_const_charp message) {
@@ -59,14 +64,19 @@ bool begin_pixels(Decoder& decoder) {
   png_set_expand(decoder.png);
   png_set_scale_16(decoder.png);
   png_set_strip_alpha(decoder.png);
-  png_set_interlace_handling(decoder.png);
+  decoder.passes = png_set_interlace_handling(decoder.png);
   png_read_update_info(decoder.png, decoder.info);
   return true;
 }
 
-bool read_pixels(Decoder& decoder, png_bytepp rows) {
+// Each pass of an interlaced picture fills gaps in the rows of the ones before.
+bool read_pixels(Decoder& decoder, const RowsOfPixels& rows) {
   if (setjmp(decoder.back) != 0) return false;
-  png_read_image(decoder.png, rows);
+  for (int pass = 0; pass < decoder.passes; ++pass) {
+    for (std::size_t y = 0; y < rows.height; ++y) {
+      png_read_row(decoder.png, rows.first + y * rows.stride, nullptr);
+    }
+  }
   png_read_end(decoder.png, nullptr);
   return true;
 }
@@ -112,9 +122,9 @@ Result<Image> decode_png(const EncodedImage& encoded) {
                             png_get_rowbytes(decoder.png, decoder.info)));
   }
   image.pixels.resize(stride * image.height);
-  std::vector<png_bytep> rows;
-  for (std::uint32_t y = 0; y < image.height; ++y) rows.push_back(image.pixels.data() + y * stride);
-  if (!read_pixels(decoder, rows.data())) return damaged(encoded, decoder);
+  if (!read_pixels(decoder, {image.pixels.data(), image.height, stride})) {
+    return damaged(encoded, decoder);
+  }
   return image;
 }
 

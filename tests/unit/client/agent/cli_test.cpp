@@ -1,5 +1,6 @@
 #include "client/agent/cli.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -256,6 +257,107 @@ TEST_F(AgentTrain, ErrorsNameTheFlag) {
   const auto foreign = call({"train", "--model", "m.pt", "--data", file("t.csv")});
   EXPECT_EQ(foreign.code, 1);
   EXPECT_THAT(foreign.err, AllOf(HasSubstr("'m.pt' is no model"), HasSubstr(".toml")));
+}
+
+// Whoever has more of feature 0 lives shorter; every fourth left before the end.
+TEST_F(AgentTrain, LearnsSurvivalFromColumnsOfATable) {
+  std::ofstream table(file("survival.csv"));
+  table << "time,age,sex,event\n";
+  for (int i = 0; i < 80; ++i) {
+    const int risk = i * 37 % 80;
+    table << 100 - risk << "," << risk << "," << (i % 3 == 0 ? "f" : "m") << ","
+          << (i % 4 == 0 ? 0 : 1) << "\n";
+  }
+  table.close();
+  std::ofstream(file("cox.toml")) << R"(
+[model]
+input_shape = [3]
+loss = "cox_partial_likelihood"
+[[model.layers]]
+type = "dense"
+name = "risk"
+units = 1
+[train]
+epochs = 10
+batch_size = 32
+learning_rate = 0.3
+)";
+  const auto learned = call({"train",
+                             "--model",
+                             file("cox.toml"),
+                             "--data",
+                             file("survival.csv"),
+                             "--header",
+                             "--target-columns",
+                             "time,event",
+                             "--categorical",
+                             "sex",
+                             "--normalise",
+                             "standard",
+                             "--test-fraction",
+                             "0.25",
+                             "--rounds",
+                             "3",
+                             "--json"});
+  ASSERT_EQ(learned.code, 0) << learned.err;
+  const std::string last = learned.out.substr(learned.out.rfind('\n', learned.out.size() - 2) + 1);
+  EXPECT_GT(nlohmann::json::parse(last).at("test").at("c_index"), 0.95) << last;
+}
+
+TEST_F(AgentTrain, LearnsFromPicturesThatAreDecodedOnTheWay) {
+  const auto golden = std::filesystem::path(CHORUS_ROOT_DIR) / "tests" / "golden" / "images";
+  for (const char* name : {"bit.png", "rgb.png"}) {
+    const std::filesystem::path folder = std::filesystem::path(file("pictures")) / name;
+    std::filesystem::create_directories(folder);
+    for (int i = 0; i < 4; ++i) {
+      std::filesystem::copy(golden / name, folder / (std::to_string(i) + ".png"));
+    }
+  }
+  std::ofstream(file("pictures.toml")) << R"(
+[model]
+input_shape = [3, 6, 6]
+[[model.layers]]
+type = "flatten"
+[[model.layers]]
+type = "dense"
+name = "out"
+units = 2
+[train]
+epochs = 5
+batch_size = 4
+learning_rate = 0.1
+)";
+  const auto learn = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"train",
+                                   "--model",
+                                   file("pictures.toml"),
+                                   "--pictures",
+                                   file("pictures"),
+                                   "--shape",
+                                   "3x6x6",
+                                   "--mean",
+                                   "0.5",
+                                   "--deviation",
+                                   "0.25",
+                                   "--hold-out",
+                                   "0.25",
+                                   "--rounds",
+                                   "3",
+                                   "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    Outcome outcome = call(words);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const std::size_t last = outcome.out.rfind('\n', outcome.out.size() - 2) + 1;
+    auto line = nlohmann::json::parse(outcome.out.substr(last));
+    line.erase("seconds");
+    return line;
+  };
+  const auto held = learn({});
+  EXPECT_EQ(held.at("test").at("accuracy"), 1.0);
+  EXPECT_EQ(learn({"--stream", "--memory", "1"}), held) << "not the same bits";
+  const auto augmented = learn({"--augment-crop", "1", "--augment-flip", "--augment-noise", "0.1"});
+  EXPECT_NE(augmented.at("train").at("loss"), held.at("train").at("loss"));
+  EXPECT_EQ(augmented.at("test").at("accuracy"), 1.0);
 }
 
 }  // namespace

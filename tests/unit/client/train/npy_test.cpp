@@ -352,7 +352,7 @@ TEST_F(Npy, StreamsTheSameExamples) {
     ASSERT_TRUE(held && streamed) << name;
     EXPECT_FALSE(streamed->dataset.in_memory());
     EXPECT_EQ(streamed->dataset.classes(), held->dataset.classes());
-    for (std::size_t i : {2, 0, 1}) {
+    for (const std::size_t i : {2U, 0U, 1U}) {
       EXPECT_EQ(streamed->dataset.example(i)->features, held->dataset.example(i)->features);
       EXPECT_EQ(streamed->dataset.example(i)->label, held->dataset.example(i)->label);
     }
