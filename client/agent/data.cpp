@@ -241,10 +241,11 @@ Result<Partition> partition(const Examples& examples,
   return bad_partition(config.partition);
 }
 
-Result<client::Split> split_by_key(const std::vector<std::string>& keys,
+Result<client::Split> split_by_key(const client::ExampleKeys& keys,
                                    const std::vector<std::string>& test_keys) {
   for (const std::string& key : test_keys) {
-    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+    const auto& names = keys.names();
+    if (std::find(names.begin(), names.end(), key) != names.end()) continue;
     return fail(errc::invalid_argument,
                 fmt::format("--test-keys (in the file: data.test_keys): no example has the key "
                             "'{}'",
@@ -285,7 +286,7 @@ Result<Examples> only(const Examples& examples, const std::vector<std::uint32_t>
   Examples part;
   CHORUS_TRY(part.dataset, examples.dataset.subset(rows));
   for (const std::uint32_t row : rows) {
-    if (!examples.keys.empty()) part.keys.push_back(examples.keys[row]);
+    if (!examples.keys.empty()) part.keys.add(examples.keys[row]);
   }
   return part;
 }

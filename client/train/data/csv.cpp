@@ -232,7 +232,7 @@ class Table {
       } else if (roles_[i] == Role::target) {
         CHORUS_OK(add_target(i));
       } else if (roles_[i] == Role::key) {
-        keys_.push_back(fields[i]);
+        keys_.add(fields[i]);
       } else if (cells_->categories(place_[i]).has_value()) {
         CHORUS_OK(add_category(i));
       } else {
@@ -343,7 +343,7 @@ class Table {
   std::size_t examples_ = 0;
   bool direct_ = true;  // numbers become features as they are read
   Dataset::Parts parts_;
-  std::vector<std::string> keys_;
+  ExampleKeys keys_;
 };
 
 Result<void> check_options(const CsvOptions& options) {

@@ -216,7 +216,7 @@ Result<KeyedDataset> load_npy(const NpyOptions& options) {
   if (!options.keys.empty()) {
     CHORUS_TRY(const auto keys,
                read_column(options, options.keys, data.dataset.size(), {"key", "keys"}));
-    for (const std::int64_t key : keys) data.keys.push_back(std::to_string(key));
+    for (const std::int64_t key : keys) data.keys.add(std::to_string(key));
   }
   return data;
 }

@@ -242,14 +242,18 @@ Result<Partition> partition_shards(std::span<const std::uint32_t> labels,
   return partition;
 }
 
-Result<Partition> partition_by_key(std::span<const std::string> keys,
+Result<Partition> partition_by_key(const ExampleKeys& keys,
                                    std::uint32_t clients,
                                    std::uint64_t seed) {
   if (keys.empty()) return invalid("there are no keys to divide examples by");
   CHORUS_OK(check_counts(keys.size(), 1));
-  std::map<std::string_view, Rows> groups;
+  std::vector<Rows> rows_of(keys.names().size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    groups[keys[i]].push_back(static_cast<std::uint32_t>(i));
+    rows_of[keys.numbers()[i]].push_back(static_cast<std::uint32_t>(i));
+  }
+  std::map<std::string_view, Rows> groups;  // in ascending order of keys
+  for (std::size_t k = 0; k < rows_of.size(); ++k) {
+    groups[keys.names()[k]] = std::move(rows_of[k]);
   }
   if (clients > groups.size()) {
     return invalid(fmt::format("{} different keys cannot make {} clients", groups.size(), clients));

@@ -187,7 +187,13 @@ class TextSource final : public ExampleSource {
     return {};
   }
 
-  const std::string& speaker(std::size_t example) const { return roles_[role_of(example)].name; }
+  void name_roles(ExampleKeys& keys) const {
+    std::uint64_t before = 0;
+    for (std::size_t role = 0; role < roles_.size(); ++role) {
+      keys.add(roles_[role].name, ends_[role] - before);
+      before = ends_[role];
+    }
+  }
 
  private:
   std::size_t role_of(std::size_t example) const {
@@ -230,9 +236,7 @@ Result<KeyedDataset> load_text(const TextOptions& options) {
   }
   KeyedDataset data;
   CHORUS_TRY(data.dataset, Dataset::of(source));
-  for (std::size_t i = 0; options.by_role && i < source->size(); ++i) {
-    data.keys.push_back(source->speaker(i));
-  }
+  if (options.by_role) source->name_roles(data.keys);
   return data;
 }
 

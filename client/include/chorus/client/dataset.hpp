@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "chorus/client/example_keys.hpp"
 #include "chorus/client/example_source.hpp"
 #include "chorus/export.hpp"
 #include "chorus/result.hpp"
@@ -103,7 +104,7 @@ inline constexpr std::uint64_t kDatasetBytesDefault = 4ULL << 30U;
 /// Examples, and whose each is.
 struct KeyedDataset {
   Dataset dataset;
-  std::vector<std::string> keys;  ///< one per example if the options name keys, else empty
+  ExampleKeys keys;  ///< one per example if the options name keys, else empty
 };
 
 /// Examples of classes, one class per sub-folder.

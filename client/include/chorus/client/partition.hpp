@@ -8,9 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
+#include "chorus/client/example_keys.hpp"
 #include "chorus/export.hpp"
 #include "chorus/result.hpp"
 
@@ -59,7 +59,7 @@ CHORUS_EXPORT Result<Partition> partition_shards(std::span<const std::uint32_t> 
 /// key is one client, in ascending order of keys; else the keys are shuffled and dealt out, so that
 /// the numbers of keys differ by at most one.
 /// @errors invalid_argument: no keys, or fewer keys than clients
-CHORUS_EXPORT Result<Partition> partition_by_key(std::span<const std::string> keys,
+CHORUS_EXPORT Result<Partition> partition_by_key(const ExampleKeys& keys,
                                                  std::uint32_t clients,
                                                  std::uint64_t seed);
 

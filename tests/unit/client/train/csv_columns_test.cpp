@@ -9,6 +9,7 @@
 #include "chorus/client/dataset.hpp"
 #include "common/base/limits.hpp"
 #include "tests/unit/client/train/csv_fixture.hpp"
+#include "tests/unit/client/train/examples.hpp"
 #include "tests/unit/client/train/gzip.hpp"
 
 namespace chorus::client {
@@ -221,7 +222,7 @@ TEST_F(CsvColumns, TargetsAndLabelsMayStandTogether) {
   EXPECT_THAT(data->dataset.labels().value(), ElementsAre(1, 0));
   EXPECT_THAT(data->dataset.example(1)->targets, ElementsAre(8));
   EXPECT_THAT(data->dataset.example(1)->features, ElementsAre(6));
-  EXPECT_THAT(data->keys, ElementsAre("ann", "bob"));
+  EXPECT_THAT(test::list_of(data->keys), ElementsAre("ann", "bob"));
 }
 
 TEST_F(CsvColumns, AColumnHasOnePurpose) {

@@ -7,6 +7,7 @@
 #include "chorus/client/dataset.hpp"
 #include "common/base/limits.hpp"
 #include "tests/unit/client/train/csv_fixture.hpp"
+#include "tests/unit/client/train/examples.hpp"
 #include "tests/unit/client/train/gzip.hpp"
 
 namespace chorus::client {
@@ -43,7 +44,7 @@ TEST_F(Csv, ReadsWhatOtherProgramsWrite) {
   EXPECT_THAT(data->dataset.example(0).value().features, ElementsAre(61.0F, 120.0F));
   EXPECT_THAT(data->dataset.example(1).value().features, ElementsAre(52.0F, 130.0F));
   EXPECT_THAT(data->dataset.labels().value(), ElementsAre(1, 0));
-  EXPECT_THAT(data->keys, ElementsAre("St. \"Mary\"\nNorth", "B"));
+  EXPECT_THAT(test::list_of(data->keys), ElementsAre("St. \"Mary\"\nNorth", "B"));
 }
 
 TEST_F(Csv, ReadsGzip) {

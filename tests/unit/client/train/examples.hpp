@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,18 @@ inline client::Dataset make_examples(std::vector<std::uint64_t> shape,
   auto dataset = client::Dataset::create(std::move(parts));
   EXPECT_TRUE(dataset) << dataset.error().to_string();
   return std::move(dataset).value();
+}
+
+inline std::vector<std::string> list_of(const client::ExampleKeys& keys) {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < keys.size(); ++i) all.push_back(keys[i]);
+  return all;
+}
+
+inline client::ExampleKeys keys_of(const std::vector<std::string>& names) {
+  client::ExampleKeys keys;
+  for (const std::string& name : names) keys.add(name);
+  return keys;
 }
 
 inline std::vector<std::uint32_t> rows_up_to(std::size_t count) {

@@ -11,6 +11,7 @@
 
 #include "common/base/limits.hpp"
 #include "tests/support/temp_folder.hpp"
+#include "tests/unit/client/train/examples.hpp"
 #include "tests/unit/client/train/gzip.hpp"
 
 namespace chorus::client {
@@ -122,7 +123,7 @@ TEST_F(Npy, ReadsArchivesStoredAndDeflated) {
     archive.keys = "who";
     const auto data = load_npy(archive);
     same(data, x);
-    EXPECT_THAT(data->keys, ElementsAre("7", "7", "300"));
+    EXPECT_THAT(test::list_of(data->keys), ElementsAre("7", "7", "300"));
   }
 }
 

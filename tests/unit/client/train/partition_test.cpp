@@ -9,6 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/client/train/examples.hpp"
+
 namespace chorus::client {
 namespace {
 
@@ -178,7 +180,8 @@ TEST(PartitionShards, RefusesWhatIsImpossible) {
 }
 
 TEST(PartitionByKey, KeepsKeysTogether) {
-  const std::vector<std::string> keys = {"b", "a", "b", "c", "a", "b"};
+  const ExampleKeys keys = test::keys_of({"b", "a", "b", "c", "a", "b"});
+  EXPECT_THAT(keys.names(), ElementsAre("b", "a", "c"));
   const auto natural = partition_by_key(keys, 0, 0);
   ASSERT_TRUE(natural);
   EXPECT_THAT(*natural, ElementsAre(ElementsAre(1, 4), ElementsAre(0, 2, 5), ElementsAre(3)));
@@ -198,7 +201,7 @@ TEST(PartitionByKey, KeepsKeysTogether) {
 }
 
 TEST(PartitionByKey, RefusesWhatIsImpossible) {
-  refused(partition_by_key(std::vector<std::string>{"a", "b", "a"}, 3, 0), "2 different keys");
+  refused(partition_by_key(test::keys_of({"a", "b", "a"}), 3, 0), "2 different keys");
   refused(partition_by_key({}, 0, 0), "no keys");
 }
 

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/temp_folder.hpp"
+#include "tests/unit/client/train/examples.hpp"
 #include "tests/unit/client/train/gzip.hpp"
 
 namespace chorus::client {
@@ -93,7 +94,8 @@ TEST_F(Text, DividesByRole) {
       load("ANN:\r\nwho\r\nis?\r\n\r\nBOB:\nit: me\n\n\nANN:\nah\n\nSILENT:\n\nSHORT:\nwhat");
   ASSERT_TRUE(data) << data.error().to_string();
   // ANN: "who\nis?\nah" (10), BOB: "it: me" (6), SHORT: "what" is one window with nothing after it.
-  EXPECT_THAT(data->keys, ElementsAre("ANN", "ANN", "ANN", "ANN", "ANN", "ANN", "BOB", "BOB"));
+  EXPECT_THAT(test::list_of(data->keys),
+              ElementsAre("ANN", "ANN", "ANN", "ANN", "ANN", "ANN", "BOB", "BOB"));
   EXPECT_EQ(shown(data->dataset, 0), "who\n|i");
   EXPECT_EQ(shown(data->dataset, 5), "s?\na|h");
   EXPECT_EQ(shown(data->dataset, 7), "t: m|e");
@@ -171,7 +173,7 @@ TEST(TinyShakespeare, HasTheRolesThatItsDescriptionCounts) {
   const auto play = load_text(options);
   ASSERT_TRUE(play) << play.error().to_string();
   std::map<std::string, std::size_t> characters;
-  for (const std::string& role : play->keys) ++characters[role];
+  for (std::size_t i = 0; i < play->keys.size(); ++i) ++characters[play->keys[i]];
   EXPECT_EQ(characters.size(), 299U);
   EXPECT_EQ(std::count_if(characters.begin(),
                           characters.end(),
