@@ -127,7 +127,7 @@ Made part_of(const chorus_dataset& whole, std::span<const std::uint32_t> example
   auto made = std::make_unique<chorus_dataset>();
   CHORUS_TRY(made->data, whole.data.subset(examples));
   for (const std::uint32_t example : examples) {
-    if (!whole.keys.empty()) made->keys.push_back(whole.keys[example]);
+    if (!whole.keys.empty()) made->keys.add(whole.keys[example]);
   }
   copy_words(whole, *made);
   return made;

@@ -20,7 +20,7 @@ struct chorus_dataset {
 
   chorus::capi::Handle kind = kKind;
   chorus::client::Dataset data;
-  std::vector<std::string> keys;         // empty, or one per example
+  chorus::client::ExampleKeys keys;      // empty, or one per example
   std::vector<std::string> class_names;  // empty, or one per class
   std::vector<chorus_scale> scales;
   std::vector<chorus::client::CategoricalColumn> columns;

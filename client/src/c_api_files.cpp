@@ -46,8 +46,7 @@ Result<std::vector<std::string>> texts_from(const char* const* items,
   return texts;
 }
 
-std::unique_ptr<chorus_dataset> dataset_of(client::Dataset data,
-                                           std::vector<std::string> keys = {}) {
+std::unique_ptr<chorus_dataset> dataset_of(client::Dataset data, client::ExampleKeys keys = {}) {
   auto made = std::make_unique<chorus_dataset>();
   made->data = std::move(data);
   made->keys = std::move(keys);

@@ -88,6 +88,7 @@ Result<std::vector<FeatureScale>> fit_scales(const Dataset& training, Normalisat
     }));
   }
   std::vector<FeatureScale> scales;
+  scales.reserve(fits.size());
   for (const ScaleFit& fit : fits) scales.push_back(fit.scale(normalisation));
   return scales;
 }
