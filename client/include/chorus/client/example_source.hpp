@@ -33,7 +33,7 @@ struct ExampleRows {
 ///
 /// A source does not change: format() and size() are asked once, and the same number gives the same
 /// example every time, on which the determinism of training rests. read() may be called from
-/// several threads at once, if several trainers or a cache with read-ahead share the source.
+/// several threads at once, if several trainers share the source.
 class CHORUS_EXPORT ExampleSource {
  public:
   virtual ~ExampleSource();
