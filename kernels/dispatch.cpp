@@ -230,20 +230,20 @@ void lamb_direction_f32(const AdamRule& rule,
   table().training->lamb_direction(rule, decay, raw(step, true, true), direction.data());
 }
 
-void lstm_cell_f32(const LstmCell& s) noexcept {
-  table().training->lstm_cell({s.units, s.gates, s.before, s.cell, s.h});
+void lstm_cell_f32(const LstmCell& step) noexcept {
+  table().training->lstm_cell(step);
 }
 
-void lstm_cell_backward_f32(const LstmCellBackward& s) noexcept {
-  table().training->lstm_cell_backward({s.units, s.gates, s.before, s.cell, s.dh, s.dc});
+void lstm_cell_backward_f32(const LstmCellBackward& step) noexcept {
+  table().training->lstm_cell_backward(step);
 }
 
-void gru_cell_f32(const GruCell& s) noexcept {
-  table().training->gru_cell({s.units, s.gates, s.state, s.before, s.h});
+void gru_cell_f32(const GruCell& step) noexcept {
+  table().training->gru_cell(step);
 }
 
-void gru_cell_backward_f32(const GruCellBackward& s) noexcept {
-  table().training->gru_cell_backward({s.units, s.gates, s.state, s.before, s.dh, s.kept});
+void gru_cell_backward_f32(const GruCellBackward& step) noexcept {
+  table().training->gru_cell_backward(step);
 }
 
 void exp_f32(std::span<const float> x, float top, std::span<float> y) noexcept {

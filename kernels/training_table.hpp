@@ -14,40 +14,12 @@ struct RawStep {
   float* v;
 };
 
-/// LstmCell and the others of chorus/kernels/cells.hpp, field by field.
-struct RawLstmCell {
-  size_t units;
-  float* gates;
-  const float* before;
-  float* cell;
-  float* h;
-};
-struct RawLstmCellBackward {
-  size_t units;
-  float* gates;
-  const float* before;
-  const float* cell;
-  const float* dh;
-  float* dc;
-};
-struct RawGruCell {
-  size_t units;
-  float* gates;
-  const float* state;
-  const float* before;
-  float* h;
-};
-struct RawGruCellBackward {
-  size_t units;
-  float* gates;
-  float* state;
-  const float* before;
-  const float* dh;
-  float* kept;
-};
-
 struct MomentumRule;
 struct AdamRule;
+struct LstmCell;
+struct LstmCellBackward;
+struct GruCell;
+struct GruCellBackward;
 
 struct TrainingTable {
   void (*relu)(const float* x, float slope, float* y, size_t n);
@@ -58,10 +30,10 @@ struct TrainingTable {
   void (*momentum_step)(const MomentumRule& rule, const RawStep& step);
   void (*adam_step)(const AdamRule& rule, const RawStep& step);
   void (*lamb_direction)(const AdamRule& rule, float decay, const RawStep& step, float* direction);
-  void (*lstm_cell)(const RawLstmCell& step);
-  void (*lstm_cell_backward)(const RawLstmCellBackward& step);
-  void (*gru_cell)(const RawGruCell& step);
-  void (*gru_cell_backward)(const RawGruCellBackward& step);
+  void (*lstm_cell)(const LstmCell& step);
+  void (*lstm_cell_backward)(const LstmCellBackward& step);
+  void (*gru_cell)(const GruCell& step);
+  void (*gru_cell_backward)(const GruCellBackward& step);
   void (*exps)(const float* x, float top, float* y, size_t n);
 };
 

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "chorus/kernels/cell_steps.hpp"
 #include "kernels/body/exp-inl.hpp"
 #include "kernels/body/loops-inl.hpp"
 #include "kernels/training_table.hpp"
@@ -12,7 +13,7 @@ namespace {
 
 // kFirst: there is no step before. A template, because a condition inside would cost the vectors.
 template <bool kFirst>
-void lstm_cell_of(const RawLstmCell& step) {
+void lstm_cell_of(const LstmCell& step) {
   const size_t units = step.units;
   float* const i = step.gates;
   float* const f = i + units;
@@ -33,12 +34,12 @@ void lstm_cell_of(const RawLstmCell& step) {
   }
 }
 
-void lstm_cell(const RawLstmCell& step) {
+void lstm_cell(const LstmCell& step) {
   return step.before == nullptr ? lstm_cell_of<true>(step) : lstm_cell_of<false>(step);
 }
 
 template <bool kFirst>
-void lstm_cell_backward_of(const RawLstmCellBackward& step) {
+void lstm_cell_backward_of(const LstmCellBackward& step) {
   const size_t units = step.units;
   float* const into_i = step.gates;
   float* const into_f = into_i + units;
@@ -65,13 +66,13 @@ void lstm_cell_backward_of(const RawLstmCellBackward& step) {
   }
 }
 
-void lstm_cell_backward(const RawLstmCellBackward& step) {
+void lstm_cell_backward(const LstmCellBackward& step) {
   return step.before == nullptr ? lstm_cell_backward_of<true>(step)
                                 : lstm_cell_backward_of<false>(step);
 }
 
 template <bool kFirst>
-void gru_cell_of(const RawGruCell& step) {
+void gru_cell_of(const GruCell& step) {
   const size_t units = step.units;
   float* const r = step.gates;
   float* const z = r + units;
@@ -91,12 +92,12 @@ void gru_cell_of(const RawGruCell& step) {
   }
 }
 
-void gru_cell(const RawGruCell& step) {
+void gru_cell(const GruCell& step) {
   return step.before == nullptr ? gru_cell_of<true>(step) : gru_cell_of<false>(step);
 }
 
 template <bool kFirst>
-void gru_cell_backward_of(const RawGruCellBackward& step) {
+void gru_cell_backward_of(const GruCellBackward& step) {
   const size_t units = step.units;
   float* const gate_r = step.gates;
   float* const gate_z = gate_r + units;
@@ -126,7 +127,7 @@ void gru_cell_backward_of(const RawGruCellBackward& step) {
   }
 }
 
-void gru_cell_backward(const RawGruCellBackward& step) {
+void gru_cell_backward(const GruCellBackward& step) {
   return step.before == nullptr ? gru_cell_backward_of<true>(step)
                                 : gru_cell_backward_of<false>(step);
 }
