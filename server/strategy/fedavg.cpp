@@ -9,19 +9,16 @@
 //         devices, so that drop-outs do not shrink the model.
 #include "server/strategy/fedavg.hpp"
 
-#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "chorus/kernels/kernels.hpp"
 #include "common/base/try.hpp"
+#include "server/strategy/mean_step.hpp"
 
 namespace chorus::server {
 namespace {
-
-constexpr std::size_t kPiece = 2048;  ///< stays in the first-level cache
 
 class FedAvg final : public Strategy {
  public:
@@ -50,13 +47,7 @@ class FedAvg final : public Strategy {
   }
 
   void finalise(const Lane& lane, std::uint64_t first, std::span<float> x) const override {
-    std::array<float, kPiece> buffer;
-    for (std::size_t at = 0; at < x.size(); at += kPiece) {
-      const auto piece = x.subspan(at, std::min(kPiece, x.size() - at));
-      const auto mean = std::span(buffer).first(piece.size());
-      lane.mean(first + at, mean);
-      kernels::add_scaled_f32(piece, learning_rate_, mean, piece);
-    }
+    step_along_mean(lane, first, learning_rate_, x);
   }
 
  private:

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "chorus/kernels/kernels.hpp"
 #include "common/base/try.hpp"
+#include "server/strategy/mean_step.hpp"
 
 namespace chorus::server {
 namespace {
@@ -27,13 +27,6 @@ std::vector<LaneRange> buffers_of(const TensorLayout& layout) {
   return runs;
 }
 
-/// x + mean of the updates: what FedAvg does with a server learning rate of 1.
-void add_mean(const Lane& lane, std::uint64_t first, std::span<float> x) {
-  std::vector<float> mean(x.size());
-  lane.mean(first, mean);
-  kernels::add_scaled_f32(x, 1.0, mean, x);
-}
-
 /// One tile, cut where buffers begin and end.
 class Finaliser {
  public:
@@ -51,7 +44,7 @@ class Finaliser {
       const std::uint64_t past = std::clamp(buffer.first + buffer.count, at, end);
       if (begin > at) strategy_.finalise(lane_, at, part(begin));
       at = begin;
-      if (past > at) add_mean(lane_, at, part(past));
+      if (past > at) step_along_mean(lane_, at, 1.0, part(past));
       at = past;
     }
     if (end > at) strategy_.finalise(lane_, at, part(end));
