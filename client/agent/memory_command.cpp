@@ -4,20 +4,12 @@
 
 #include "client/agent/commands.hpp"
 #include "client/agent/model_source.hpp"
+#include "client/train/optimiser.hpp"
 #include "client/train/tape/tape.hpp"
 #include "common/base/try.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 
 namespace chorus::agent {
-namespace {
-
-// Copies of the parameters that the optimiser keeps.
-std::uint64_t copies_of(const Optimiser& optimiser) {
-  if (optimiser.kind != Optimiser::Kind::sgd) return 2;
-  return optimiser.momentum > 0.0 ? 1 : 0;
-}
-
-}  // namespace
 
 Result<void> memory(const MemoryCommand& command, std::ostream& out) {
   CHORUS_TRY(const ModelSource source, load_model(command.model, 1));
@@ -36,7 +28,7 @@ Result<void> memory(const MemoryCommand& command, std::ostream& out) {
     arena = tape.arena_bytes();
   }));
   const std::uint64_t numbers = layout.parameters * sizeof(float);
-  const std::uint64_t state = copies_of(source.train.optimiser) * numbers;
+  const std::uint64_t state = train::OptimiserState::vectors_of(source.train.optimiser) * numbers;
   const nlohmann::ordered_json value{{"batch", command.batch},
                                      {"parameter_bytes", numbers},
                                      {"gradient_bytes", numbers},

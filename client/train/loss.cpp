@@ -11,14 +11,6 @@
 namespace chorus::train {
 namespace {
 
-std::size_t position_of_largest(std::span<const float> row) {
-  std::size_t best = 0;
-  for (std::size_t c = 1; c < row.size(); ++c) {
-    if (row[c] > row[best]) best = c;
-  }
-  return best;
-}
-
 // What the loss adds to the gradient is scaled by 1 / Σ weights of the labels, as PyTorch does.
 struct ClassWeights {
   std::span<const float> weights;  // empty: all 1
@@ -166,6 +158,10 @@ Term regression(Loss loss, double delta, double error) {
 }
 
 }  // namespace
+
+std::size_t position_of_largest(std::span<const float> row) noexcept {
+  return static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+}
 
 BatchResult loss_of(Loss loss,
                     const LossOptions& options,

@@ -27,6 +27,9 @@ struct Targets {
   std::span<const float> values;
 };
 
+/// The first of the largest: the class that scores speak for. @pre the row is not empty
+std::size_t position_of_largest(std::span<const float> row) noexcept;
+
 /// The loss of a batch, averaged over examples (and targets), by the formulas of docs/models.md.
 /// Computed in double, without overflow.
 /// @param outputs   f32[n × width]  row-major

@@ -143,8 +143,7 @@ void Evaluation::add_classes(std::span<const float> outputs,
                              std::span<const std::uint32_t> labels) {
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto row = outputs.subspan(i * width_, width_);
-    const auto best =
-        static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+    const std::size_t best = position_of_largest(row);
     const std::size_t label = labels[i];
     ++counts_.predicted[best];
     ++counts_.actual[label];

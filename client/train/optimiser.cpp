@@ -34,6 +34,11 @@ void lamb_step(const AdamRule& rule,
 
 }  // namespace
 
+unsigned OptimiserState::vectors_of(const Optimiser& options) noexcept {
+  if (options.kind != Optimiser::Kind::sgd) return 2;
+  return options.momentum != 0.0 ? 1 : 0;
+}
+
 Result<OptimiserState> OptimiserState::create(const Optimiser& options,
                                               const TensorLayout& layout,
                                               const std::vector<bool>& trained) {
@@ -45,11 +50,11 @@ Result<OptimiserState> OptimiserState::create(const Optimiser& options,
     state.trained_.push_back({i, elements});
     elements += layout.tensors[i].count;
   }
-  const bool moments = options.kind != Optimiser::Kind::sgd;
-  if (moments || options.momentum != 0.0) {
+  const unsigned vectors = vectors_of(options);
+  if (vectors >= 1) {
     CHORUS_TRY(state.first_, tensor::AlignedBuffer<float>::create(elements, tensor::Fill::zero));
   }
-  if (moments) {
+  if (vectors >= 2) {
     CHORUS_TRY(state.second_, tensor::AlignedBuffer<float>::create(elements, tensor::Fill::zero));
   }
   return state;

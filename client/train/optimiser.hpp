@@ -19,6 +19,10 @@ namespace chorus::train {
 ///               arXiv:1904.00962, algorithm 2 with bias correction and φ(x) = x
 class OptimiserState {
  public:
+  /// How many vectors as long as what is trained it keeps: 0 for plain SGD, 1 for momentum, 2 for
+  /// the moments of the others.
+  static unsigned vectors_of(const Optimiser& options) noexcept;
+
   /// @param trained  by tensor; empty: all
   /// @errors busy: no memory
   static Result<OptimiserState> create(const Optimiser& options,

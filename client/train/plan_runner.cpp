@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <numeric>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -91,8 +90,7 @@ Result<TaskReport> run_plan(Network& network,
                             const CancelToken& cancel) {
   CHORUS_OK(check_plan(plan));
   CHORUS_OK(check_data(network, data, "hold-out"));
-  std::vector<std::uint32_t> rows(data.size());
-  std::iota(rows.begin(), rows.end(), 0U);
+  const std::vector<std::uint32_t> rows = first_rows(data.size());
   Totals totals(network.model().loss);
   Evaluation whole(network.model(), network.scores());
   const std::size_t capacity = std::min<std::size_t>(plan.batch_size, rows.size());

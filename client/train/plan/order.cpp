@@ -52,8 +52,7 @@ Arrangement::Arrangement(const TrainPlan& plan, std::size_t examples, std::uint6
 
 Result<std::vector<float>> Arrangement::losses(Passes& passes) const {
   const std::size_t examples = rows_.size();
-  std::vector<std::uint32_t> rows(examples);
-  std::iota(rows.begin(), rows.end(), 0U);
+  const std::vector<std::uint32_t> rows = first_rows(examples);
   std::vector<double> losses(examples);
   for (std::size_t first = 0; first < examples; first += passes.batch_size()) {
     const std::size_t count = std::min(passes.batch_size(), examples - first);
@@ -84,8 +83,7 @@ Result<void> Arrangement::prepare(Passes& passes, std::span<const float> scores)
                             scores.size(),
                             rows_.size()));
   }
-  sorted_.resize(rows_.size());
-  std::iota(sorted_.begin(), sorted_.end(), 0U);
+  sorted_ = first_rows(rows_.size());
   const bool hardest_first = plan_.curriculum.hardest_first;
   std::stable_sort(sorted_.begin(), sorted_.end(), [&](std::uint32_t a, std::uint32_t b) {
     return hardest_first ? own[a] > own[b] : own[a] < own[b];

@@ -3,12 +3,19 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <numeric>
 #include <string_view>
 
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
 
 namespace chorus::train {
+
+std::vector<std::uint32_t> first_rows(std::size_t count) {
+  std::vector<std::uint32_t> rows(count);
+  std::iota(rows.begin(), rows.end(), 0U);
+  return rows;
+}
 
 Passes::Passes(Network& network,
                const client::Dataset& data,

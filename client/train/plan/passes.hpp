@@ -19,6 +19,9 @@ namespace chorus::train {
 
 using Rows = std::span<const std::uint32_t>;
 
+/// 0, 1, …, count − 1.
+std::vector<std::uint32_t> first_rows(std::size_t count);
+
 /// Whether a pass counts in the metrics: of two passes over the same rows only one does.
 enum class Counted : bool { no, yes };
 

@@ -23,8 +23,7 @@ class Probes {
       : passes_(passes), probe_(passes.plan().probe), layout_(passes.network().layout()) {
     const std::size_t all = passes.data().size();
     const std::size_t most = std::size_t{probe_.batches} * passes.batch_size();
-    rows_.resize(probe_.batches == 0 ? all : std::min(all, most));
-    std::iota(rows_.begin(), rows_.end(), 0U);
+    rows_ = first_rows(probe_.batches == 0 ? all : std::min(all, most));
   }
 
   Result<Measured> run() {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <numeric>
 #include <string>
 
 #include "common/base/try.hpp"
@@ -80,8 +79,7 @@ Result<void> Training::prepare_state() {
 Result<void> Training::choose_candidate() {
   const std::span<float> weights = network_.parameters();
   const std::vector<float> first(weights.begin(), weights.end());
-  std::vector<std::uint32_t> rows(passes_.data().size());
-  std::iota(rows.begin(), rows.end(), 0U);
+  const std::vector<std::uint32_t> rows = first_rows(passes_.data().size());
   std::span<const float> best = first;
   double least = 0.0;
   candidate_ = 0;
@@ -147,8 +145,7 @@ Result<void> Training::prepare_steps() {
   }
   if (plan_.control == ControlVariates::from_gradient) {
     const BuffersKept kept(passes_);
-    std::vector<std::uint32_t> rows(passes_.data().size());
-    std::iota(rows.begin(), rows.end(), 0U);
+    const std::vector<std::uint32_t> rows = first_rows(passes_.data().size());
     CHORUS_OK(passes_.gradient(rows, Counted::no));
     corrections_->use_gradient(network_.gradient());
   }
