@@ -1,10 +1,10 @@
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "chorus/client/builtin_trainer.hpp"
 #include "client/agent/commands.hpp"
 #include "client/agent/data.hpp"
+#include "client/agent/metrics_json.hpp"
 #include "client/agent/model_source.hpp"
 #include "common/base/try.hpp"
 
@@ -15,9 +15,7 @@ Result<void> evaluate(const EvaluateCommand& command, std::ostream& out) {
   CHORUS_TRY(const auto data, load_test_data(command.data));
   CHORUS_TRY(const auto report, client::evaluate_model(source.model, source.parameters, data));
   if (command.json) {
-    nlohmann::json document = {{"examples", report.examples}};
-    for (const auto& metric : report.metrics) document[metric.name] = metric.value;
-    out << document.dump() << "\n";
+    out << metrics_json(report).dump() << "\n";
     return {};
   }
   for (const auto& metric : report.metrics) {

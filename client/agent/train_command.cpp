@@ -9,6 +9,7 @@
 #include "chorus/client/builtin_trainer.hpp"
 #include "client/agent/commands.hpp"
 #include "client/agent/data.hpp"
+#include "client/agent/metrics_json.hpp"
 #include "client/agent/model_source.hpp"
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
@@ -27,12 +28,6 @@ struct RoundResult {
   double seconds = 0.0;  ///< of training
 };
 
-nlohmann::json metrics_of(const TaskReport& report) {
-  nlohmann::json metrics = {{"examples", report.examples}};
-  for (const auto& metric : report.metrics) metrics[metric.name] = metric.value;
-  return metrics;
-}
-
 std::string words_of(const TaskReport& report) {
   std::string words;
   for (const auto& metric : report.metrics) {
@@ -46,8 +41,8 @@ void print(const RoundResult& result, bool json, std::ostream& out) {
     nlohmann::json line = {{"round", result.round},
                            {"seconds", result.seconds},
                            {"steps", result.trained.steps},
-                           {"train", metrics_of(result.trained)}};
-    if (result.measured.examples > 0) line["test"] = metrics_of(result.measured);
+                           {"train", metrics_json(result.trained)}};
+    if (result.measured.examples > 0) line["test"] = metrics_json(result.measured);
     out << line.dump() << std::endl;
     return;
   }
