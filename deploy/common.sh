@@ -44,5 +44,19 @@ build_preset() {
   rm -f "$log"
 }
 
+# find_build PROGRAM…: sets `build` to the folder CHORUS_BUILD, or to that of the release preset after
+# building these.
+find_build() {
+  if [ -n "${CHORUS_BUILD:-}" ]; then
+    build=$(cd "$CHORUS_BUILD" && pwd) || fail "CHORUS_BUILD: no folder $CHORUS_BUILD"
+    return
+  fi
+  build=$root/build/release
+  echo "building (the first time takes some minutes) …"
+  local begun=$SECONDS
+  build_preset release "$@"
+  echo "built in $(clock $((SECONDS - begun)))"
+}
+
 # Seconds as 1:23.
 clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }

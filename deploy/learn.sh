@@ -28,12 +28,7 @@ if [ ${#names[@]} = 0 ]; then names=(fashion-mnist human-activity shakespeare); 
 [ -n "${CHORUS_DATA_DIR:-}" ] || fail "set CHORUS_DATA_DIR to the folder of the data sets"
 
 ensure_dependencies
-if [ -n "${CHORUS_BUILD:-}" ]; then
-  build=$(cd "$CHORUS_BUILD" && pwd) || fail "CHORUS_BUILD: no folder $CHORUS_BUILD"
-else
-  build=$root/build/release
-  build_preset release chorus-agent
-fi
+find_build chorus-agent
 agent=$build/client/agent/chorus-agent
 [ -x "$agent" ] || fail "$agent was not built"
 work=$(mktemp -d "${TMPDIR:-/tmp}/chorus-learn-XXXXXX")

@@ -73,15 +73,7 @@ fi
 
 # ---- programs ----
 ensure_dependencies
-if [ -n "${CHORUS_BUILD:-}" ]; then
-  build=$(cd "$CHORUS_BUILD" && pwd) || fail "CHORUS_BUILD: no folder $CHORUS_BUILD"
-else
-  build=$root/build/release
-  echo "building (the first time takes some minutes) …"
-  begun=$SECONDS
-  build_preset release chorus chorusd chorus-agent
-  echo "built in $(clock $((SECONDS - begun)))"
-fi
+find_build chorus chorusd chorus-agent
 chorus=$build/admin/chorus
 chorusd=$build/server/chorusd
 agent=$build/client/agent/chorus-agent

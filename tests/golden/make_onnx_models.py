@@ -20,23 +20,9 @@ import onnx
 import torch
 from torch import nn
 
+from make_torch_models import Residual
+
 FOLDER = pathlib.Path(__file__).parent / "onnx"
-
-
-class Residual(nn.Module):
-    def __init__(self, inputs, channels, stride, norm):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, channels, 3, stride, 1, bias=False)
-        self.norm1 = norm(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        self.norm2 = norm(channels)
-        same = stride == 1 and inputs == channels
-        self.shortcut = (nn.Identity() if same
-                         else nn.Conv2d(inputs, channels, 1, stride, bias=False))
-
-    def forward(self, x):
-        y = torch.relu(self.norm1(self.conv1(x)))
-        return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
 def resnet(norm):
