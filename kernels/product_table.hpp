@@ -19,7 +19,9 @@ struct RawProduct {
 };
 
 struct ProductTable {
-  void (*dots)(const RawProduct& p);     ///< C ← α·A·Bᵀ + β·C; A's rows are contiguous
+  /// C ← α·A·Bᵀ + β·C; A's rows are contiguous: sixteen sums, and one.
+  void (*dots)(const RawProduct& p);
+  void (*turned)(const RawProduct& p);
   void (*strided)(const RawProduct& p);  ///< C ← α·A·B + β·C
 };
 

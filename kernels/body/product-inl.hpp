@@ -10,24 +10,21 @@
 //   sum4(v0, v1, v2, v3, out) four of them
 //   kDotRows                 rows of a block of dots (times 4 columns)
 //   kRows, kVectors          rows and vectors of a block of strided
+//   kSums                    sums of a block of product-panel-inl.hpp
 // so that a block's sums stay in registers.
 #pragma once
 
 #include <stddef.h>
 
+#include "kernels/body/product-panel-inl.hpp"
 #include "kernels/product_table.hpp"
 
 namespace chorus::kernels {
 namespace {
 
-constexpr size_t kWide = 16;           // floats of a V16
+constexpr size_t kPanelRows = 20;      // from where on copying a panel pays
 constexpr size_t kPanelFloats = 8192;  // of B that stay in the first-level cache: 32 KiB
 constexpr size_t kDotColumns = 4;      // columns of a block of dots
-
-template <class V>
-inline float finish_one(const RawProduct& p, float sum, const float* c) {
-  return p.beta == 0.0F ? p.alpha * sum : __builtin_fmaf(p.alpha, sum, p.beta * *c);
-}
 
 // kRows × kCols sums of products, each over 16 lanes.
 template <class V, size_t kRows, size_t kCols>
@@ -66,7 +63,7 @@ inline void dot_block(const RawProduct& p, size_t i, size_t j) {
     } else {
       for (size_t c = 0; c < kCols; ++c) whole[c] = V::sum(sums[r][c]);
     }
-    for (size_t c = 0; c < kCols; ++c) out[c] = finish_one<V>(p, whole[c], out + c);
+    for (size_t c = 0; c < kCols; ++c) out[c] = finish_one(p, whole[c], out + c);
   }
 }
 
@@ -156,6 +153,7 @@ inline void strided_tail(const RawProduct& p, size_t i, size_t j, size_t end, si
 
 template <class V>
 void strided(const RawProduct& p) {
+  if (p.k > kPiece && p.m >= kPanelRows) return strided_in_panels<V>(p);
   // Panels of columns, so that k rows of B stay in the first-level cache for all rows of C.
   constexpr size_t kStep = V::kVectors * kWide;
   size_t panel = p.k == 0 ? p.n : kPanelFloats / p.k / kStep * kStep;

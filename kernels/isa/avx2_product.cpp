@@ -17,6 +17,7 @@ struct Avx2 {
   static constexpr size_t kDotRows = 1;  // 1 · 4 sums of two registers, 4 · 2 operands
   static constexpr size_t kRows = 3;     // 3 · 2 sums of two registers, 2 · 2 operands
   static constexpr size_t kVectors = 2;
+  static constexpr size_t kSums = 6;  // 6 · 2 registers: a block in panels
 
   static V16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static V16 splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -58,6 +59,6 @@ struct Avx2 {
 
 }  // namespace
 
-constinit const ProductTable kAvx2ProductTable = {dots<Avx2>, strided<Avx2>};
+constinit const ProductTable kAvx2ProductTable = {dots<Avx2>, turned<Avx2>, strided<Avx2>};
 
 }  // namespace chorus::kernels

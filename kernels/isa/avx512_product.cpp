@@ -13,6 +13,7 @@ struct Avx512 {
   static constexpr size_t kDotRows = 5;  // 5 · 4 sums, 4 + 1 operands
   static constexpr size_t kRows = 6;     // 6 · 4 sums, 4 + 1 operands
   static constexpr size_t kVectors = 4;
+  static constexpr size_t kSums = 24;  // of a block in panels
 
   static V16 zero() { return _mm512_setzero_ps(); }
   static V16 splat(float x) { return _mm512_set1_ps(x); }
@@ -43,6 +44,6 @@ struct Avx512 {
 
 }  // namespace
 
-constinit const ProductTable kAvx512ProductTable = {dots<Avx512>, strided<Avx512>};
+constinit const ProductTable kAvx512ProductTable = {dots<Avx512>, turned<Avx512>, strided<Avx512>};
 
 }  // namespace chorus::kernels

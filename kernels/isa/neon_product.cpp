@@ -13,6 +13,7 @@ struct Neon {
   static constexpr size_t kDotRows = 1;  // 1 · 4 sums of four registers
   static constexpr size_t kRows = 3;     // 3 · 1 sums of four registers
   static constexpr size_t kVectors = 1;
+  static constexpr size_t kSums = 6;  // 6 · 4 registers: a block in panels
 
   static V16 zero() { return splat(0.0F); }
   static V16 splat(float x) {
@@ -61,6 +62,6 @@ struct Neon {
 
 }  // namespace
 
-constinit const ProductTable kNeonProductTable = {dots<Neon>, strided<Neon>};
+constinit const ProductTable kNeonProductTable = {dots<Neon>, turned<Neon>, strided<Neon>};
 
 }  // namespace chorus::kernels

@@ -34,12 +34,13 @@ void dots(const RawProduct& p) {
   }
 }
 
-void strided(const RawProduct& p) {
+// B's element (q, j) lies at b[q * b_row + j * b_step].
+void one_sum(const RawProduct& p, size_t b_row, size_t b_step) {
   for (size_t i = 0; i < p.m; ++i) {
     for (size_t j = 0; j < p.n; ++j) {
       float sum = 0.0F;
       for (size_t q = 0; q < p.k; ++q) {
-        sum = std::fma(p.a[i * p.row + q * p.step], p.b[q * p.ldb + j], sum);
+        sum = std::fma(p.a[i * p.row + q * p.step], p.b[q * b_row + j * b_step], sum);
       }
       float* const c = p.c + i * p.ldc + j;
       *c = finish(p, sum, p.beta == 0.0F ? 0.0F : *c);
@@ -47,8 +48,16 @@ void strided(const RawProduct& p) {
   }
 }
 
+void turned(const RawProduct& p) {
+  one_sum(p, 1, p.ldb);
+}
+
+void strided(const RawProduct& p) {
+  one_sum(p, p.ldb, 1);
+}
+
 }  // namespace
 
-constinit const ProductTable kRefProductTable = {dots, strided};
+constinit const ProductTable kRefProductTable = {dots, turned, strided};
 
 }  // namespace chorus::kernels

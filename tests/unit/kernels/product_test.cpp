@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -86,6 +87,13 @@ const std::vector<Problem>& problems() {
     }
     list.push_back({32, 130, 300});
     list.push_back({9, 200, 784, 0.1F, 1.0F});
+    // Around the edges of pieces, panels, tiles and blocks.
+    for (const std::size_t k : {63U, 64U, 255U, 256U, 257U, 600U}) {
+      for (const std::size_t m : {7U, 11U, 12U, 16U, 17U, 32U, 33U, 70U})
+        list.push_back({m, 45, k});
+    }
+    list.push_back({18, 1100, 257, -0.5F, 0.25F});
+    list.push_back({600, 80, 300, 2.0F, 1.0F});
     return list;
   }();
   return all;
@@ -128,7 +136,8 @@ TEST(Products, AreProducts) {
           }
           const std::size_t at = i * data.ldc + j + 1;
           const double before = p.beta == 0.0F ? 0.0 : double{p.beta} * double{data.c[at]};
-          const double bound = 1e-7 * (2.0 + static_cast<double>(p.k));
+          const double scale = std::max(1.0, std::abs(double{p.alpha}));
+          const double bound = 1e-7 * scale * (2.0 + static_cast<double>(p.k));
           ASSERT_NEAR(double{got[at]}, double{p.alpha} * sum + before, bound)
               << kind.name << ' ' << p.m << 'x' << p.n << 'x' << p.k;
         }

@@ -23,12 +23,20 @@ struct Product {
   float beta = 0.0F;
 };
 
+inline constexpr std::size_t kOneSumRows = 12;
+inline constexpr std::size_t kOneSumLength = 64;
+
 /// With s the sum over p: C[i,j] ← α·s when β = 0, else fma(α, s, β·C[i,j]).
 ///
-/// nt: s = Σ_p A[i,p]·B[j,p]   A m × k, B n × k. Sixteen sums, of the p that are equal mod 16, by
-///     fused multiply-add from 0; then sum[j] += sum[j + h] for h = 8, 4, 2, 1.
 /// nn: s = Σ_p A[i,p]·B[p,j]   A m × k, B k × n. One sum in the order of p, by fused multiply-add.
 /// tn: s = Σ_p A[p,i]·B[p,j]   A k × m, B k × n. The same.
+/// nt: s = Σ_p A[i,p]·B[j,p]   A m × k, B n × k. The same with m ≥ kOneSumRows and k ≥
+/// kOneSumLength.
+///     Else sixteen sums, of the p that are equal mod 16; then sum[j] += sum[j + h] for h = 8, 4,
+///     2,
+///     1. B is read once, as it lies.
+///
+/// Uses up to 96 KiB of stack.
 ///
 /// @determinism  bitwise equal on every variant, whatever the block sizes
 void product_nt_f32(const Product& p) noexcept;
