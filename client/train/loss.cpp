@@ -157,7 +157,51 @@ Term regression(Loss loss, double delta, double error) {
   }
 }
 
+// log softmax(x / temperature) over all places but `skipped`.
+void log_softmax(std::span<const float> x,
+                 double temperature,
+                 std::size_t skipped,
+                 std::span<double> out) {
+  double top = -std::numeric_limits<double>::infinity();
+  for (std::size_t c = 0; c < x.size(); ++c) {
+    out[c] = double{x[c]} / temperature;
+    if (c != skipped) top = std::max(top, out[c]);
+  }
+  double sum = 0.0;
+  for (std::size_t c = 0; c < x.size(); ++c) {
+    if (c != skipped) sum += std::exp(out[c] - top);
+  }
+  const double shift = top + std::log(sum);
+  for (double& value : out) value -= shift;
+}
+
 }  // namespace
+
+double distil(const Distillation& how,
+              std::span<const float> outputs,
+              std::span<const float> teacher,
+              std::span<const std::uint32_t> labels,
+              std::span<float> gradient) {
+  const std::size_t classes = outputs.size() / labels.size();
+  const double t = how.temperature;
+  const double rows = static_cast<double>(labels.size());
+  std::vector<double> log_p(classes);
+  std::vector<double> log_q(classes);
+  double sum = 0.0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const std::size_t skipped = how.not_true ? labels[i] : classes;
+    log_softmax(teacher.subspan(i * classes, classes), t, skipped, log_p);
+    log_softmax(outputs.subspan(i * classes, classes), t, skipped, log_q);
+    for (std::size_t c = 0; c < classes; ++c) {
+      if (c == skipped) continue;
+      const double p = std::exp(log_p[c]);
+      sum += p * (log_p[c] - log_q[c]);
+      const double slope = how.weight * t * (std::exp(log_q[c]) - p) / rows;
+      gradient[i * classes + c] += static_cast<float>(slope);
+    }
+  }
+  return how.weight * t * t * sum / rows;
+}
 
 std::size_t position_of_largest(std::span<const float> row) noexcept {
   return static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "chorus/model.hpp"
+#include "chorus/plan.hpp"
 
 namespace chorus::train {
 
@@ -26,6 +27,17 @@ struct Targets {
   /// whether they ended (1) or were censored (0).
   std::span<const float> values;
 };
+
+/// What a teacher's scores add to the loss of a batch (Distillation, docs/plan.md). In double.
+/// @param outputs   f32[rows × classes]  row-major
+/// @param teacher   f32[rows × classes]
+/// @param labels    u32[rows]
+/// @param gradient  f32[rows × classes]  added to: ∂(what is returned)/∂outputs
+double distil(const Distillation& how,
+              std::span<const float> outputs,
+              std::span<const float> teacher,
+              std::span<const std::uint32_t> labels,
+              std::span<float> gradient);
 
 /// The first of the largest: the class that scores speak for. @pre the row is not empty
 std::size_t position_of_largest(std::span<const float> row) noexcept;

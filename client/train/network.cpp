@@ -94,6 +94,10 @@ Result<void> Network::accepts(const client::Dataset& data) const {
 Result<BatchResult> Network::gradient_of(const client::Dataset& data,
                                          const Batch& batch,
                                          const FusedStep* fused) {
+  const Tape* teacher = nullptr;
+  if (teacher_ != nullptr) {
+    CHORUS_TRY(teacher, teacher_->forward(data, batch, Tape::kNone));
+  }
   const ThreadLimit limit(threads_);
   CHORUS_TRY(last_, tape_for(batch, Tape::Mode::train));
   CHORUS_OK(load(*last_, data, batch));
@@ -104,6 +108,13 @@ Result<BatchResult> Network::gradient_of(const client::Dataset& data,
     const std::span<float> slopes = last_->output_gradient();
     const std::size_t used = batch.rows.size() * outputs_;
     result = measure(*last_, {0, batch.rows.size()}, slopes.first(used));
+    if (teacher != nullptr) {
+      distil(distillation_,
+             last_->output().first(used),
+             teacher->output().first(used),
+             labels_,
+             slopes.first(used));
+    }
     std::fill(slopes.begin() + static_cast<std::ptrdiff_t>(used), slopes.end(), 0.0F);
     last_->backward(fused);
   }));

@@ -11,6 +11,7 @@
 
 #include "chorus/client/dataset.hpp"
 #include "chorus/model.hpp"
+#include "chorus/plan.hpp"
 #include "chorus/result.hpp"
 #include "client/train/augment.hpp"
 #include "client/train/loss.hpp"
@@ -60,6 +61,13 @@ class Network {
   /// gradients of others are not specified.
   void set_trained(const std::vector<bool>& trained);
 
+  /// gradient_of() learns from this model's scores, too (Distillation); null: from none.
+  /// @pre of the same layers, classes by softmax_cross_entropy; it outlives its use here
+  void set_teacher(Network* teacher, const Distillation& how) noexcept {
+    teacher_ = teacher;
+    distillation_ = how;
+  }
+
   /// Dropout's masks are a function of these.
   void set_randomness(std::uint64_t key, std::uint64_t step) noexcept {
     key_ = key;
@@ -96,6 +104,7 @@ class Network {
   /// Labels of the last batch, score_rows() of each example.
   std::span<const std::uint32_t> labels() const noexcept { return labels_; }
 
+  unsigned threads() const noexcept { return threads_; }
   /// The largest arena of the tapes made so far.
   std::size_t arena_bytes() const noexcept;
 
@@ -137,6 +146,8 @@ class Network {
   std::vector<bool> trained_;          // by tensor
   std::map<Shape, std::unique_ptr<Tape>> tapes_;
   Tape* last_ = nullptr;
+  Network* teacher_ = nullptr;
+  Distillation distillation_;
   std::uint64_t key_ = 0;
   std::uint64_t step_ = 0;
 };

@@ -112,6 +112,16 @@ void read_meta(const TomlTable& table, Meta& into) {
   table.whole("meta_inner_steps", into.inner_steps, {0, 1'000'000'000});
 }
 
+void read_distillation(const TomlTable& table, Distillation& into) {
+  using Teacher = Distillation::Teacher;
+  // Other teachers come with a task: a strategy's matter.
+  table.choice("distil", into.teacher, {{"none", Teacher::none}, {"received", Teacher::received}});
+  const NumberRule rule{.min = 0, .max = 1000, .min_excluded = true};
+  table.number("distil_weight", into.weight, rule);
+  table.number("distil_temperature", into.temperature, rule);
+  table.boolean("distil_not_true", into.not_true);
+}
+
 bool is_pattern(std::string_view text) {
   return !text.empty() &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
@@ -144,6 +154,7 @@ void read_train(const TomlTable& table, TrainPlan& into) {
   table.whole("accumulate", into.accumulate, {1, 65'536});
   read_early_stop(table, into.early_stop);
   read_meta(table, into.meta);
+  read_distillation(table, into.distil);
   read_parts(table, into);
   if (const auto wrong = tensor::problem_of(into)) {
     table.problem(key_of(wrong->field), fmt::format("expected {}", wrong->expected));

@@ -33,6 +33,8 @@ constexpr Feature kFeatures[] = {
      [](const TrainPlan& p) { return p.source.kind == GradientSource::Kind::zeroth_order; }},
     {"control", [](const TrainPlan& p) { return p.control != ControlVariates::none; }},
     {"meta", [](const TrainPlan& p) { return p.meta.kind != Meta::Kind::none; }},
+    {"distillation",
+     [](const TrainPlan& p) { return p.distil.teacher != Distillation::Teacher::none; }},
     {"trainable", [](const TrainPlan& p) { return p.trainable != Trainable{}; }},
     {"mask", [](const TrainPlan& p) { return p.trainable.mask; }},
     {"local", [](const TrainPlan& p) { return !p.local.empty(); }},

@@ -10,6 +10,7 @@ namespace chorus::tensor {
 namespace {
 
 using Source = GradientSource::Kind;
+using Teacher = Distillation::Teacher;
 
 struct Option {
   std::string_view name;
@@ -41,6 +42,7 @@ constexpr Option kOptions[] = {
     {"reptile", [](const TrainPlan& p) { return p.meta.kind == Meta::Kind::reptile; }},
     {"first_order_maml",
      [](const TrainPlan& p) { return p.meta.kind == Meta::Kind::first_order_maml; }},
+    {"distil", [](const TrainPlan& p) { return p.distil.teacher != Teacher::none; }},
     {"mask", [](const TrainPlan& p) { return p.trainable.mask; }},
     {"local", [](const TrainPlan& p) { return !p.local.empty(); }},
     {"probe_only", [](const TrainPlan& p) { return p.probe.only; }},
@@ -63,9 +65,11 @@ constexpr PlanConflict kConflicts[] = {
     {"whole", "control", kNoStep},
     {"whole", "reptile", kNoStep},
     {"whole", "first_order_maml", kNoStep},
+    {"whole", "distil", "it is the gradient of the loss alone"},
     {"whole", "probe_only", "either a gradient or probes only"},
     {"variance_reduced", "control", "both correct towards the mean gradient of all devices"},
     {"variance_reduced", "first_order_maml", "the anchor is no gradient behind an inner step"},
+    {"variance_reduced", "distil", "the anchor is the gradient of the loss alone"},
     {"variance_reduced", "local", "the anchor knows nothing of tensors that stay on devices"},
     {"variance_reduced", "candidates", "the anchor belongs to one model"},
     {"zeroth_order", "momentum", kScalars},
@@ -78,6 +82,7 @@ constexpr PlanConflict kConflicts[] = {
     {"zeroth_order", "control", kScalars},
     {"zeroth_order", "reptile", kScalars},
     {"zeroth_order", "first_order_maml", kScalars},
+    {"zeroth_order", "distil", "its differences are of the loss alone"},
     {"zeroth_order", "mask", kScalars},
     {"zeroth_order", "local", kScalars},
     {"control from_steps", "momentum", kSteps},
@@ -86,6 +91,7 @@ constexpr PlanConflict kConflicts[] = {
     {"control from_steps", "clip_norm", kSteps},
     {"control from_steps", "proximal", kSteps},
     {"control from_steps", "reptile", kSteps},
+    {"control from_steps", "distil", kSteps},
     {"control from_gradient", "first_order_maml", "∇f(x) is no gradient behind an inner step"},
     {"control", "candidates", "control variates belong to one model"},
     {"curriculum", "seconds", "its pace needs the number of steps"},
@@ -103,6 +109,7 @@ constexpr PlanConflict kConflicts[] = {
     {"probe_only", "control", kNoStep},
     {"probe_only", "reptile", kNoStep},
     {"probe_only", "first_order_maml", kNoStep},
+    {"probe_only", "distil", kNoStep},
     {"probe_only", "mask", kNoStep},
 };
 
@@ -134,6 +141,7 @@ std::vector<std::string> vectors_of(const TrainPlan& plan) {
   if (plan.source.kind == Source::variance_reduced) names.emplace_back("anchor");
   if (plan.control != ControlVariates::none) names.emplace_back("control");
   if (plan.trainable.mask) names.emplace_back("mask");
+  if (plan.distil.teacher == Teacher::given) names.emplace_back("teacher");
   for (std::uint32_t i = 1; i < plan.candidates; ++i)
     names.push_back(fmt::format("candidate{}", i));
   return names;

@@ -111,6 +111,17 @@ std::optional<PlanProblem> problem_of(const Meta& m) noexcept {
   return {};
 }
 
+std::optional<PlanProblem> problem_of(const Distillation& d) noexcept {
+  if (!positive(d.weight)) return PlanProblem{"distil.weight", d.weight, "more than 0"};
+  if (!positive(d.temperature)) {
+    return PlanProblem{"distil.temperature", d.temperature, "more than 0"};
+  }
+  if (d.teacher == Distillation::Teacher::none && d != Distillation{}) {
+    return PlanProblem{"distil.weight", d.weight, "a teacher"};
+  }
+  return {};
+}
+
 std::optional<PlanProblem> too_many(std::string_view field,
                                     const std::vector<std::string>& patterns) noexcept {
   if (patterns.size() > limits::kPatternsMax) {
@@ -151,6 +162,7 @@ std::optional<PlanProblem> problem_of(const TrainPlan& plan) noexcept {
   if (const auto wrong = problem_of(plan.curriculum, plan.order)) return wrong;
   if (const auto wrong = problem_of(plan.source)) return wrong;
   if (const auto wrong = problem_of(plan.meta)) return wrong;
+  if (const auto wrong = problem_of(plan.distil)) return wrong;
   if (const auto wrong = too_many("trainable", plan.trainable.only)) return wrong;
   if (const auto wrong = too_many("frozen", plan.trainable.frozen)) return wrong;
   if (const auto wrong = too_many("local", plan.local)) return wrong;

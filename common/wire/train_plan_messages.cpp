@@ -187,6 +187,14 @@ Result<void> steps_from(const pb::TrainPlan& proto, TrainPlan& plan) {
     CHORUS_OK(check_kind("meta", from.kind(), pb::META_FIRST_ORDER_MAML));
     plan.meta = {static_cast<Meta::Kind>(from.kind()), from.rate(), from.inner_steps()};
   }
+  if (proto.has_distil()) {
+    const auto& from = proto.distil();
+    CHORUS_OK(check_kind("distil", from.teacher(), pb::TEACHER_GIVEN));
+    plan.distil = {static_cast<Distillation::Teacher>(from.teacher()),
+                   from.weight(),
+                   from.temperature(),
+                   from.not_true()};
+  }
   return {};
 }
 
@@ -277,6 +285,13 @@ void steps_to(const TrainPlan& plan, pb::TrainPlan* proto) {
     to->set_kind(static_cast<pb::MetaKind>(plan.meta.kind));
     to->set_rate(plan.meta.rate);
     to->set_inner_steps(plan.meta.inner_steps);
+  }
+  if (const Distillation& distil = plan.distil; distil.teacher != Distillation::Teacher::none) {
+    auto* to = proto->mutable_distil();
+    to->set_teacher(static_cast<pb::Teacher>(distil.teacher));
+    to->set_weight(distil.weight);
+    to->set_temperature(distil.temperature);
+    to->set_not_true(distil.not_true);
   }
 }
 

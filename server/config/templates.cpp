@@ -168,6 +168,8 @@ frozen = []
 local = []
 # "reptile" and "first_order_maml": for what a few further steps make of the model. [none]
 meta = "none"
+# "received": learns from the scores of the received model, too, so as not to forget. [none]
+distil = "none"
 
 [pace]
 # Devices whose updates are wanted in a round. [10]

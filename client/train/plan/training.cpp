@@ -149,12 +149,33 @@ Result<void> Training::prepare_steps() {
     CHORUS_OK(passes_.gradient(rows, Counted::no));
     corrections_->use_gradient(network_.gradient());
   }
+  CHORUS_OK(prepare_teacher());
   // What stands between the gradient and plain SGD's step needs the whole gradient first.
   const Optimiser& o = plan_.optimiser;
   fuses_ = o.kind == Optimiser::Kind::sgd && o.momentum == 0.0 && plan_.clip_norm == 0.0 &&
            plan_.proximal == 0.0 && plan_.accumulate == 1 && plan_.source.kind == Source::batch &&
            plan_.meta.kind != Meta::Kind::first_order_maml && !corrections_ && mask_.empty() &&
            !rules_.measures_gradient() && passes_.trains_all();
+  return {};
+}
+
+// A model of its own beside the trained one. After what is measured at the received model: that is
+// the loss alone.
+Result<void> Training::prepare_teacher() {
+  using Teacher = Distillation::Teacher;
+  if (plan_.distil.teacher == Teacher::none) return {};
+  if (network_.model().loss != Loss::softmax_cross_entropy) {
+    return fail(errc::unsupported_feature,
+                "the plan's distil compares scores of classes; the model's loss is not "
+                "softmax_cross_entropy");
+  }
+  std::span<const float> weights = network_.parameters();
+  if (plan_.distil.teacher == Teacher::given) {
+    CHORUS_TRY(weights, vector("teacher"));
+  }
+  CHORUS_TRY(teacher_, Network::create(network_.model(), network_.threads()));
+  std::copy(weights.begin(), weights.end(), teacher_->parameters().begin());
+  network_.set_teacher(teacher_.get(), plan_.distil);
   return {};
 }
 

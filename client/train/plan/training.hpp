@@ -27,6 +27,9 @@ class Training {
            const client::Dataset& data,
            const TrainPlan& plan,
            const TrainInputs& inputs);
+  Training(const Training&) = delete;
+  Training& operator=(const Training&) = delete;
+  ~Training() { network_.set_teacher(nullptr, {}); }
 
   /// network.parameters() becomes what the plan makes of it. @errors as run_plan()
   Result<client::TaskReport> run();
@@ -36,6 +39,7 @@ class Training {
   Result<void> prepare_vectors();
   Result<void> prepare_state();
   Result<void> prepare_steps();
+  Result<void> prepare_teacher();
   Result<void> choose_candidate();
   Result<std::span<const float>> vector(std::string_view name) const;
 
@@ -68,6 +72,7 @@ class Training {
   ZerothOrder zeroth_;
   std::optional<Corrections> corrections_;
   std::optional<LocalTensors> local_;
+  std::unique_ptr<Network> teacher_;
   std::optional<std::uint64_t> state_epoch_;
   std::span<const float> mask_;
   std::vector<float> received_;  // what is trained from, where something asks for it

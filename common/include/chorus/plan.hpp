@@ -32,6 +32,7 @@ struct TrainPlan {
   GradientSource source{};
   ControlVariates control = ControlVariates::none;
   Meta meta{};
+  Distillation distil{};
   Trainable trainable{};
   std::vector<std::string> local{};  ///< patterns: tensors that stay on the device between tasks,
                                      ///< and are no part of the report

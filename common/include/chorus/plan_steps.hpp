@@ -57,6 +57,29 @@ struct Schedule {
   bool operator==(const Schedule&) const = default;
 };
 
+/// Learning from a teacher's scores, too. With z the scores of a row, z' the teacher's (in
+/// evaluation), q = softmax(z / T), p = softmax(z' / T), the loss gains the mean over rows of
+///
+/// weight · T² · Σ_c p_c·(log p_c − log q_c)
+///
+/// With not_true the sums, and both softmaxes, are over all classes but the row's own, so that what
+/// is known of the others is kept. Only with softmax_cross_entropy. Training's loss metric is
+/// without it.
+/// @source Hinton et al. 2015, arXiv:1503.02531, §2; not_true: Lee et al. 2022, FedNTD,
+///         arXiv:2106.03097, eq. 5
+struct Distillation {
+  enum class Teacher : std::uint8_t {
+    none = 0,
+    received = 1,  ///< the model as it was received (with candidates: the chosen one)
+    given = 2,     ///< the task's vector "teacher"
+  };
+  Teacher teacher = Teacher::none;
+  double weight = 1.0;       ///< > 0
+  double temperature = 2.0;  ///< T, > 0
+  bool not_true = false;
+  bool operator==(const Distillation&) const = default;
+};
+
 /// Order in which examples are visited.
 enum class Order : std::uint8_t { natural = 1, shuffled = 2, curriculum = 3 };
 

@@ -187,5 +187,42 @@ TEST(CoxPartialLikelihood, LargeRisksDoNotOverflowAndNanShows) {
   EXPECT_FALSE(std::isfinite(cox({1.0F, NAN}, {1, 1, 2, 1}, {}).loss));
 }
 
+// The gradient of distil() against differences of what it returns.
+TEST(Distil, HasTheDerivativeOfItsFormula) {
+  const std::vector<float> teacher = {0.5F, -1.0F, 2.0F, 0.0F, 1.0F, -0.5F};
+  std::vector<float> z = {0.1F, 0.4F, -0.3F, 1.0F, -2.0F, 0.2F};
+  const std::vector<std::uint32_t> labels = {1, 2};
+  for (const bool not_true : {false, true}) {
+    const Distillation how{Distillation::Teacher::received, 0.7, 3.0, not_true};
+    std::vector<float> slopes(6, 0.0F);
+    distil(how, z, teacher, labels, slopes);
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      const auto at = [&](float offset) {
+        std::vector<float> moved = z;
+        std::vector<float> unused(6);
+        moved[i] += offset;
+        return distil(how, moved, teacher, labels, unused);
+      };
+      EXPECT_NEAR(double{slopes[i]}, (at(0.01F) - at(-0.01F)) / 0.02, 1e-5) << i << not_true;
+    }
+    if (not_true) {
+      EXPECT_EQ(slopes[1], 0.0F);
+      EXPECT_EQ(slopes[5], 0.0F);
+    }
+  }
+}
+
+TEST(Distil, IsTheScaledDivergence) {
+  const std::vector<float> z = {std::log(0.25F), std::log(0.75F)};
+  const std::vector<float> teacher = {0.0F, 0.0F};
+  std::vector<float> slopes(2, 1.0F);
+  const std::vector<std::uint32_t> labels = {0};
+  const double kl = 0.5 * std::log(0.5 / 0.25) + 0.5 * std::log(0.5 / 0.75);
+  EXPECT_NEAR(distil({Distillation::Teacher::given, 2.0, 1.0, false}, z, teacher, labels, slopes),
+              2.0 * kl,
+              1e-7);
+  EXPECT_NEAR(slopes[0], 1.0 + 2.0 * (0.25 - 0.5), 1e-6) << "added to what was there";
+}
+
 }  // namespace
 }  // namespace chorus::train

@@ -44,6 +44,7 @@ TEST(PlanFeatures, EachHasItsName) {
        [](auto& p) { p.source.kind = GradientSource::Kind::zeroth_order; }},
       {{"control"}, [](auto& p) { p.control = ControlVariates::from_steps; }},
       {{"meta"}, [](auto& p) { p.meta.kind = Meta::Kind::reptile; }},
+      {{"distillation"}, [](auto& p) { p.distil.teacher = Distillation::Teacher::received; }},
       {{"trainable"}, [](auto& p) { p.trainable.frozen = {"*"}; }},
       {{"trainable", "mask"}, [](auto& p) { p.trainable.mask = true; }},
       {{"local"}, [](auto& p) { p.local = {"head.*"}; }},

@@ -158,6 +158,7 @@ TEST(WorkMessage, EveryOptionArrives) {
   plan.source = {GradientSource::Kind::zeroth_order, 7, 0.125};
   plan.control = ControlVariates::from_gradient;
   plan.meta = {Meta::Kind::reptile, 0.5, 9};
+  plan.distil = {Distillation::Teacher::given, 0.25, 3.0, true};
   plan.trainable = {{"head.*", "*.bias"}, {"head.weight"}, true};
   plan.local = {"head.*"};
   plan.probe = {true, true, true, true, "head", true, 4, true};
@@ -178,6 +179,7 @@ TEST(WorkMessage, EveryOptionArrives) {
                                    "source.zeroth_order",
                                    "control",
                                    "meta",
+                                   "distillation",
                                    "trainable",
                                    "mask",
                                    "local",
@@ -213,6 +215,9 @@ TEST(WorkMessage, RefusesBadOptions) {
   unsupported("control: number 3", [](auto& w) {
     train(w).mutable_control()->set_kind(static_cast<pb::ControlVariates>(3));
   });
+  refuses("train.distil.kind: missing", [](auto& w) { train(w).mutable_distil(); });
+  unsupported("distil: number 3",
+              [](auto& w) { train(w).mutable_distil()->set_teacher(static_cast<pb::Teacher>(3)); });
   unsupported("meta: number -1",
               [](auto& w) { train(w).mutable_meta()->set_kind(static_cast<pb::MetaKind>(-1)); });
   unsupported("order: number 4", [](auto& w) { train(w).set_order(static_cast<pb::Order>(4)); });

@@ -194,6 +194,10 @@ early_stop_gradient_norm = 0.5
 meta = "reptile"
 meta_rate = 0.5
 meta_inner_steps = 9
+distil = "received"
+distil_weight = 0.25
+distil_temperature = 3.0
+distil_not_true = true
 trainable = ["*.weight", "*.bias"]
 frozen = ["*.bias"]
 local = ["*"]
@@ -203,6 +207,7 @@ local = ["*"]
   EXPECT_EQ(plan.curriculum, (Curriculum{Curriculum::Pace::root, 0.5, 0.75, true, true}));
   EXPECT_EQ(plan.early_stop, (EarlyStop{0.25, 3, 0.01, 0.5}));
   EXPECT_EQ(plan.meta, (Meta{Meta::Kind::reptile, 0.5, 9}));
+  EXPECT_EQ(plan.distil, (Distillation{Distillation::Teacher::received, 0.25, 3.0, true}));
   EXPECT_EQ(plan.trainable, (Trainable{{"*.weight", "*.bias"}, {"*.bias"}, false}));
   EXPECT_EQ(plan.local, std::vector<std::string>{"*"});
 }
@@ -229,6 +234,8 @@ TEST(JobConfig, SaysWhatIsWrong) {
        "number of steps"},
       {"[train]\ncurriculum_start = 0.5",
        "job.toml:9:20: train.curriculum_start = 0.5: expected the order curriculum"},
+      {"[train]\ndistil_weight = 2.0",
+       "job.toml:9:17: train.distil_weight = 2.0: expected a teacher"},
       {"[train]\nmeta = \"reptile\"\nmeta_rate = 2.0",
        "job.toml:10:13: train.meta_rate = 2.0: expected at most 1 for reptile"},
       {"[train]\nearly_stop_improvement = 0.1",

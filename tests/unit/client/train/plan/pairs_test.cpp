@@ -52,8 +52,11 @@ class World {
 
   Outcome run(const TrainPlan& plan) {
     client::MemoryState state;
-    const client::TaskVector vectors[] = {
-        {"anchor", small_}, {"control", small_}, {"mask", mask_}, {"candidate1", candidate_}};
+    const client::TaskVector vectors[] = {{"anchor", small_},
+                                          {"control", small_},
+                                          {"mask", mask_},
+                                          {"teacher", candidate_},
+                                          {"candidate1", candidate_}};
     TrainInputs inputs;
     inputs.vectors = vectors;
     inputs.state = &state;
@@ -264,6 +267,9 @@ std::vector<Option> options() {
        },
        {},
        "meta"});
+  add({"distil", {}, [](TrainPlan& p) {
+         p.distil = {Distillation::Teacher::given, 0.5, 2.0, false};
+       }});
   add({"frozen",
        {},
        [](TrainPlan& p) { p.trainable.frozen = {"body.*"}; },

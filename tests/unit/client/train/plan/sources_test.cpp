@@ -187,6 +187,66 @@ TEST(Meta, FirstOrderMamlTakesTwoBatchesAStep) {
   EXPECT_NEAR(device.weight(), -0.05 * 2.0 * (0.1 - 3.0), kNear);  // f₁ inside, f₂ outside
 }
 
+// Two classes, one input of 1, no bias: the weights are the scores.
+class Taught : public testing::Test {
+ protected:
+  Result<TaskReport> run(const TrainPlan& plan) {
+    const client::TaskVector vectors[] = {{"teacher", teacher_}};
+    TrainInputs inputs;
+    inputs.vectors = vectors;
+    std::fill(network_->parameters().begin(), network_->parameters().end(), 0.0F);
+    return run_plan(*network_, data_, plan, inputs);
+  }
+
+  const std::vector<float> teacher_ = {std::log(3.0F), 0.0F};  // p = 3/4, 1/4
+  const client::Dataset data_ = client::Dataset::create({{1.0F}, {1}, {0}, 2}).value();
+  std::unique_ptr<Network> network_ = Network::create({{1}, {Dense{"d", 2, false}}}).value();
+};
+
+TEST_F(Taught, FollowsAGivenTeacher) {
+  TrainPlan plan = sgd_plan(1, 1.0);
+  plan.distil = {Distillation::Teacher::given, 1.0, 1.0, false};
+  ASSERT_TRUE(run(plan));
+  // −∂/∂z₀: 1/2 of the loss, p − q = 1/4 of the teacher.
+  EXPECT_NEAR(network_->parameters()[0], 0.75, kNear);
+  EXPECT_NEAR(network_->parameters()[1], -0.75, kNear);
+  plan.distil.weight = 3.0;
+  ASSERT_TRUE(run(plan));
+  EXPECT_NEAR(network_->parameters()[0], 1.25, kNear);
+}
+
+TEST_F(Taught, WhatWasReceivedTeachesFromTheSecondStepOn) {
+  TrainPlan plan = sgd_plan(1, 1.0);
+  plan.distil = {Distillation::Teacher::received, 2.0, 1.0, false};
+  ASSERT_TRUE(run(plan));
+  EXPECT_NEAR(network_->parameters()[0], 0.5, kNear) << "the teacher says what the model says";
+  plan.budget.amount = 2;
+  ASSERT_TRUE(run(plan));
+  const double q = 1.0 / (1.0 + std::exp(-1.0));  // of class 0 after one step
+  EXPECT_NEAR(network_->parameters()[0], 0.5 + (1.0 - q) - 2.0 * (q - 0.5), kNear);
+}
+
+TEST_F(Taught, OfTwoClassesOneIsNotTrue) {
+  TrainPlan plan = sgd_plan(1, 1.0);
+  plan.distil = {Distillation::Teacher::given, 1.0, 1.0, true};
+  ASSERT_TRUE(run(plan));
+  EXPECT_NEAR(network_->parameters()[0], 0.5, kNear) << "a single class has share 1 everywhere";
+}
+
+TEST_F(Taught, NeedsItsTeacherAndClasses) {
+  TrainPlan plan = sgd_plan(1, 1.0);
+  plan.distil.teacher = Distillation::Teacher::given;
+  const auto absent = run_plan(*network_, data_, plan, {});
+  ASSERT_FALSE(absent);
+  EXPECT_THAT(absent.error().detail, HasSubstr("needs the vector 'teacher'"));
+  plan.distil.teacher = Distillation::Teacher::received;
+  Quadratic squares({{1.0, 1.0}});
+  const auto refused = squares.run(plan, 0.0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::unsupported_feature);
+  EXPECT_THAT(refused.error().detail, HasSubstr("not softmax_cross_entropy"));
+}
+
 TEST(Candidates, TheOneOfLeastLossIsTrained) {
   Quadratic device({{1.0, 3.0}});
   device.bring("candidate1", 2.0);
