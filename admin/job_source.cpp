@@ -18,10 +18,11 @@ namespace fs = std::filesystem;
 namespace {
 
 struct References {
-  fs::path model;      // of `file` or `onnx`; empty: the layers are inline
-  fs::path weights;    // empty: none
-  bool drawn = false;  // weights = "none"
-  bool loss = false;   // the job says its own
+  fs::path model;          // of `file` or `onnx`; empty: the layers are inline
+  fs::path weights;        // empty: none
+  bool drawn = false;      // weights = "none"
+  bool loss = false;       // the job says its own
+  std::uint64_t seed = 0;  // of the job
 };
 
 // What [model] refers to; everything else in the file is the server's to read.
@@ -45,6 +46,7 @@ Result<References> references_of(const std::string& text,
     if (!found.drawn) model.path("weights", found.weights);
   }
   found.loss = model.has("loss");
+  if (const auto job = root.table("job"); job.has("seed")) job.whole("seed", found.seed);
   for (const char* key : {"input_shape", "layers"}) {
     if (!found.model.empty() && model.has(key)) {
       model.problem(key, "the file that [model] names says this already; expected one of them");
@@ -137,7 +139,8 @@ Result<JobSource> expand_job(std::string text,
     CHORUS_TRY(const auto model, config::parse_model_file(text, file_name));
     CHORUS_TRY(const auto layout, layout_of(model.model));
     CHORUS_TRY(const auto weights, tensor::read_weights(names.weights));
-    auto parameters = tensor::parameters_from(layout, weights);
+    CHORUS_TRY(const auto start, initial_parameters(model.model, names.seed));
+    auto parameters = tensor::parameters_from(layout, weights, start);
     if (!parameters) return std::move(parameters).error().during(names.weights.string());
     job.parameters = std::move(*parameters);
   }

@@ -78,26 +78,48 @@ void LayerWriter::reshape(const Shape& shape) {
   current = graph_.add("Reshape", {current, graph_.wholes(sides)});
 }
 
-std::string LayerWriter::rows_times(const std::string& value, std::string_view weight) {
-  const std::string turned = graph_.add("Transpose", {tensor(weight)}, {{"perm", Wholes{1, 0}}});
+// W + factor·B·A, each row flat: what whoever runs the model does not have to know of.
+template <class L>
+std::string LayerWriter::merged(const L& layer, std::string_view part, std::string_view prefix) {
+  if (layer.lora_rank == 0) return tensor(part);
+  const TensorSpec& base = spec(part);
+  const auto own = values(part);
+  const auto down = values(fmt::format("{}lora_A", prefix));
+  const auto up = values(fmt::format("{}lora_B", prefix));
+  const std::size_t rank = layer.lora_rank;
+  const std::size_t width = down.size() / rank;
+  const double factor = lora_scale(layer);
+  std::vector<float> sum(own.size());
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    double product = 0.0;
+    for (std::size_t r = 0; r < rank; ++r) {
+      product += double{up[i / width * rank + r]} * double{down[r * width + i % width]};
+    }
+    sum[i] = static_cast<float>(double{own[i]} + factor * product);
+  }
+  return graph_.tensor(base.name, base.shape, sum);
+}
+
+std::string LayerWriter::rows_times(const std::string& value, const std::string& weight) {
+  const std::string turned = graph_.add("Transpose", {weight}, {{"perm", Wholes{1, 0}}});
   return graph_.add("MatMul", {value, turned});
 }
 
 Result<void> LayerWriter::put(const Dense& layer, const Place& at) {
   if (at.in.size() == 1) {
-    GraphWriter::Names inputs{current, tensor("weight")};
+    GraphWriter::Names inputs{current, merged(layer, "weight", "")};
     if (layer.bias) inputs.push_back(tensor("bias"));
     current = graph_.add("Gemm", inputs, {{"transB", std::int64_t{1}}});
     return {};
   }
-  current = rows_times(current, "weight");
+  current = rows_times(current, merged(layer, "weight", ""));
   if (layer.bias) current = graph_.add("Add", {current, tensor("bias")});
   return {};
 }
 
 template <class Conv>
 void LayerWriter::convolution(const Conv& layer, std::size_t sides) {
-  GraphWriter::Names inputs{current, tensor("weight")};
+  GraphWriter::Names inputs{current, merged(layer, "weight", "")};
   if (layer.bias) inputs.push_back(tensor("bias"));
   current = graph_.add("Conv",
                        inputs,
@@ -330,7 +352,7 @@ Result<void> LayerWriter::put(const Gru& layer, const Place&) {
 Result<void> LayerWriter::put(const SelfAttention& layer, const Place& at) {
   const std::uint64_t steps = at.in[0];
   const std::uint64_t width = at.in[1] / layer.heads;
-  std::string all = rows_times(current, "in_proj_weight");
+  std::string all = rows_times(current, merged(layer, "in_proj_weight", "in_proj_"));
   all = graph_.add("Add", {all, tensor("in_proj_bias")});
   const Wholes parts{0, whole(steps), 3, whole(layer.heads), whole(width)};
   all = graph_.add("Reshape", {all, graph_.wholes(parts)});
@@ -357,7 +379,7 @@ Result<void> LayerWriter::put(const SelfAttention& layer, const Place& at) {
   current = graph_.add("MatMul", {shares, value});
   current = graph_.add("Transpose", {current}, {{"perm", Wholes{0, 2, 1, 3}}});
   reshape(at.in);
-  current = rows_times(current, "out_proj.weight");
+  current = rows_times(current, merged(layer, "out_proj.weight", "out_proj."));
   current = graph_.add("Add", {current, tensor("out_proj.bias")});
   return {};
 }

@@ -76,9 +76,13 @@ class LayerWriter {
   void pool(std::string_view op, const Pool& layer, std::size_t sides);
   template <class Cell>
   void recurrent(std::string_view op, const Cell& layer, const std::vector<std::size_t>& gates);
-  std::string rows_times(const std::string& value, std::string_view weight);
+  std::string rows_times(const std::string& value, const std::string& weight);
   void reshape(const Shape& shape);
   std::string tensor(std::string_view part);  ///< of the layer, as a constant
+  /// The same with the adapter at `prefix` ("", "in_proj_", "out_proj.") added to it, if there is
+  /// one.
+  template <class L>
+  std::string merged(const L& layer, std::string_view part, std::string_view prefix);
   std::string per_channel(std::string_view part, std::size_t rank);
   const TensorSpec& spec(std::string_view part) const;
   std::span<const float> values(std::string_view part) const;

@@ -44,7 +44,9 @@ struct LayerTraits<SelfAttention> {
   static constexpr std::string_view kind = "self_attention", prefix = "self_attention";
   static constexpr auto fields =
       std::tuple{field("heads", &SelfAttention::heads, size_rule("the number of heads")),
-                 field("causal", &SelfAttention::causal)};
+                 field("causal", &SelfAttention::causal),
+                 field("lora_rank", &SelfAttention::lora_rank, kRankRule),
+                 field("lora_alpha", &SelfAttention::lora_alpha, kAlphaRule)};
 };
 
 template <>

@@ -43,6 +43,8 @@ inline constexpr FieldRule kShownWindow{.min = 1, .max = kWindowMax, .shown = tr
 inline constexpr FieldRule kPaddingRule{.min = 0, .max = kWindowMax};
 inline constexpr FieldRule kGroupsRule{.min = 1, .max = kUnitsMax};
 inline constexpr FieldRule kDepthRule{.min = 1, .max = 64};
+inline constexpr FieldRule kRankRule{.min = 0, .max = 4096};
+inline constexpr FieldRule kAlphaRule{.min = 0, .max = 65536};
 inline constexpr FieldRule kEpsilonRule{.min = 0, .max = 1, .min_excluded = true};
 constexpr FieldRule size_rule(const char* asks) {
   return {.min = 1, .max = kUnitsMax, .asks = asks, .shown = true};
@@ -67,7 +69,9 @@ struct LayerTraits<Dense> {
   static constexpr std::string_view kind = "dense", prefix = "dense";
   static constexpr auto fields =
       std::tuple{field("units", &Dense::units, size_rule("the number of outputs")),
-                 field("bias", &Dense::bias)};
+                 field("bias", &Dense::bias),
+                 field("lora_rank", &Dense::lora_rank, kRankRule),
+                 field("lora_alpha", &Dense::lora_alpha, kAlphaRule)};
 };
 
 template <class Conv>
@@ -79,7 +83,9 @@ struct ConvolutionTraits {
                  field("padding", &Conv::padding, {.min = 0, .max = kWindowMax, .shown = true}),
                  field("dilation", &Conv::dilation, kWindowRule),
                  field("groups", &Conv::groups, kGroupsRule),
-                 field("bias", &Conv::bias)};
+                 field("bias", &Conv::bias),
+                 field("lora_rank", &Conv::lora_rank, kRankRule),
+                 field("lora_alpha", &Conv::lora_alpha, kAlphaRule)};
 };
 template <>
 struct LayerTraits<Conv2d> : ConvolutionTraits<Conv2d> {

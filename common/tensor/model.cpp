@@ -21,6 +21,8 @@ namespace {
 using Shape = std::vector<std::uint64_t>;
 using tensor::describe_shape;
 
+constexpr std::string_view kAdapterDown = "lora_A";
+constexpr std::string_view kAdapterUp = "lora_B";
 constexpr std::uint64_t kParametersMax = limits::kModelBytesMax / sizeof(float);
 
 // How a tensor begins: a constant, uniform in ±bound, or standard normal.
@@ -69,17 +71,21 @@ class LayoutBuilder {
 
  private:
   Result<void> tensors(const Dense& dense, const Shape& input) {
-    return weight_and_bias({dense.units, input.back()}, input.back(), dense.bias);
+    CHORUS_OK(weight_and_bias({dense.units, input.back()}, input.back(), dense.bias));
+    return adapter("", dense.lora_rank, {dense.units, input.back()});
   }
   Result<void> tensors(const Conv2d& conv, const Shape& input) {
     const std::uint64_t inputs = input[0] / conv.groups;
-    return weight_and_bias({conv.channels, inputs, conv.kernel, conv.kernel},
-                           inputs * conv.kernel * conv.kernel,
-                           conv.bias);
+    CHORUS_OK(weight_and_bias({conv.channels, inputs, conv.kernel, conv.kernel},
+                              inputs * conv.kernel * conv.kernel,
+                              conv.bias));
+    return adapter("", conv.lora_rank, {conv.channels, inputs, conv.kernel, conv.kernel});
   }
   Result<void> tensors(const Conv1d& conv, const Shape& input) {
     const std::uint64_t inputs = input[0] / conv.groups;
-    return weight_and_bias({conv.channels, inputs, conv.kernel}, inputs * conv.kernel, conv.bias);
+    CHORUS_OK(
+        weight_and_bias({conv.channels, inputs, conv.kernel}, inputs * conv.kernel, conv.bias));
+    return adapter("", conv.lora_rank, {conv.channels, inputs, conv.kernel});
   }
   Result<void> tensors(const BatchNorm&, const Shape& input) {
     CHORUS_OK(scale_and_shift(input[0]));
@@ -101,15 +107,17 @@ class LayoutBuilder {
     return recurrent(lstm, 4, input[1]);
   }
   Result<void> tensors(const Gru& gru, const Shape& input) { return recurrent(gru, 3, input[1]); }
-  Result<void> tensors(const SelfAttention&, const Shape& input) {
+  Result<void> tensors(const SelfAttention& attention, const Shape& input) {
     const std::uint64_t features = input[1];
     const auto real = static_cast<double>(features);
     CHORUS_OK(append(
         "in_proj_weight", {3 * features, features}, within_bound(std::sqrt(6.0 / (4 * real)))));
     CHORUS_OK(append("in_proj_bias", {3 * features}, kZero));
+    CHORUS_OK(adapter("in_proj_", attention.lora_rank, {3 * features, features}));
     CHORUS_OK(
         append("out_proj.weight", {features, features}, within_bound(std::sqrt(6.0 / (2 * real)))));
-    return append("out_proj.bias", {features}, kZero);
+    CHORUS_OK(append("out_proj.bias", {features}, kZero));
+    return adapter("out_proj.", attention.lora_rank, {features, features});
   }
   template <class L>
   Result<void> tensors(const L&, const Shape&) {
@@ -121,6 +129,19 @@ class LayoutBuilder {
     const std::uint64_t outputs = weight.front();
     CHORUS_OK(append("weight", std::move(weight), he(fan_in)));
     return bias ? append("bias", Shape{outputs}, kZero) : Result<void>();
+  }
+  // Of a weight of this shape: A as the weight with `rank` outputs, B with `rank` inputs and
+  // windows of one. As in the paper the adapter begins without effect.
+  Result<void> adapter(std::string_view prefix, std::uint64_t rank, Shape weight) {
+    if (rank == 0) return {};
+    Shape up(weight.size(), 1);
+    up[0] = std::exchange(weight[0], rank);
+    up[1] = rank;
+    std::uint64_t fan_in = 0;
+    product_within(Shape(weight.begin() + 1, weight.end()), kParametersMax, fan_in);
+    const Start start = within_bound(1.0 / std::sqrt(static_cast<double>(fan_in)));
+    CHORUS_OK(append(std::string(prefix) + std::string(kAdapterDown), std::move(weight), start));
+    return append(std::string(prefix) + std::string(kAdapterUp), std::move(up), kZero);
   }
   Result<void> scale_and_shift(std::uint64_t channels) {
     CHORUS_OK(append("weight", {channels}, kOne));
@@ -196,6 +217,10 @@ Result<TensorLayout> lay_out(const ModelSpec& model, std::vector<Start>& starts)
 
 bool is_buffer_name(std::string_view tensor) noexcept {
   return tensor.ends_with(".running_mean") || tensor.ends_with(".running_var");
+}
+
+bool is_adapter_name(std::string_view tensor) noexcept {
+  return tensor.ends_with(kAdapterDown) || tensor.ends_with(kAdapterUp);
 }
 
 Result<TensorLayout> layout_of(const ModelSpec& model) {

@@ -28,15 +28,19 @@ struct Flops {
   const Shape& in;
   const Shape& out;
 
-  double operator()(const Dense&) const { return 2 * real(in.back()) * real(elements_of(out)); }
+  double operator()(const Dense& dense) const {
+    const double rows = real(elements_of(out)) / real(out.back());
+    return 2 * rows * (real(in.back()) * real(out.back()) + adapter(dense, in.back(), out.back()));
+  }
   double operator()(const Conv2d& conv) const { return windows(conv, conv.kernel * conv.kernel); }
   double operator()(const Conv1d& conv) const { return windows(conv, conv.kernel); }
   double operator()(const Lstm& lstm) const { return recurrent(lstm, 4); }
   double operator()(const Gru& gru) const { return recurrent(gru, 3); }
-  double operator()(const SelfAttention&) const {
+  double operator()(const SelfAttention& attention) const {
     const double steps = real(in[0]);
     const double width = real(in[1]);
-    return 8 * steps * width * width + 4 * steps * steps * width;
+    const double adapters = adapter(attention, in[1], 3 * in[1]) + adapter(attention, in[1], in[1]);
+    return 8 * steps * width * width + 4 * steps * steps * width + 2 * steps * adapters;
   }
   template <class L>
   double operator()(const L&) const {
@@ -44,9 +48,17 @@ struct Flops {
   }
 
  private:
+  // Multiplications per row.
+  template <class L>
+  static double adapter(const L& layer, std::uint64_t inputs, std::uint64_t outputs) {
+    return real(layer.lora_rank) * (real(inputs) + real(outputs));
+  }
   template <class L>
   double windows(const L& conv, std::uint64_t taps) const {
-    return 2 * real(taps) * real(in[0]) / real(conv.groups) * real(elements_of(out));
+    const double places = real(elements_of(out)) / real(out[0]);
+    const double inputs = real(taps) * real(in[0]) / real(conv.groups);
+    const double own = inputs * real(out[0]);
+    return 2 * places * (own + real(conv.lora_rank) * (inputs + real(out[0])));
   }
   template <class L>
   double recurrent(const L& layer, double gates) const {

@@ -239,6 +239,14 @@ class OutputShape {
       return misfit(fmt::format(
           "input and output channels ({}) that its {} groups divide", conv.channels, conv.groups));
     }
+    if (conv.lora_rank > 0 && conv.groups > 1) {
+      return fail(errc::invalid_argument,
+                  fmt::format("{} has lora_rank {} and {} groups; an adapter stands beside a "
+                              "convolution without groups only",
+                              describe_layer(model_, index_),
+                              conv.lora_rank,
+                              conv.groups));
+    }
     return windowed(conv.channels, window, rank);
   }
   template <class L>

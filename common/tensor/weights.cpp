@@ -168,7 +168,9 @@ Result<Weights> read_weights(const std::filesystem::path& path) {
   return weights;
 }
 
-Result<std::vector<float>> parameters_from(const TensorLayout& layout, const Weights& weights) {
+Result<std::vector<float>> parameters_from(const TensorLayout& layout,
+                                           const Weights& weights,
+                                           std::span<const float> start) {
   std::map<std::string_view, const Weight*> given;
   for (const Weight& weight : weights.tensors) given.emplace(weight.name, &weight);
   std::vector<float> parameters(layout.parameters);
@@ -177,7 +179,11 @@ Result<std::vector<float>> parameters_from(const TensorLayout& layout, const Wei
   for (const TensorSpec& tensor : layout.tensors) {
     const auto found = given.find(tensor.name);
     if (found == given.end()) {
-      missing.push_back(tensor.name);
+      if (!start.empty() && is_adapter_name(tensor.name)) {
+        std::copy_n(start.data() + tensor.offset, tensor.count, parameters.data() + tensor.offset);
+      } else {
+        missing.push_back(tensor.name);
+      }
       continue;
     }
     const Weight& weight = *found->second;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,12 @@ struct Weights {
 Result<Weights> read_weights(const std::filesystem::path& path);
 
 /// The model's flat vector, by names and shapes.
+/// @param start  f32[layout.parameters]: where adapters (is_adapter_name) begin that the weights
+///               lack, as those of the model that is adapted do; empty: they are missing
 /// @return f32[layout.parameters]
 /// @errors shape_mismatch: every tensor that is missing, not the model's, or of another shape
-Result<std::vector<float>> parameters_from(const TensorLayout& layout, const Weights& weights);
+Result<std::vector<float>> parameters_from(const TensorLayout& layout,
+                                           const Weights& weights,
+                                           std::span<const float> start = {});
 
 }  // namespace chorus::tensor

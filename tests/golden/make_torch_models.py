@@ -93,15 +93,50 @@ class Attention(nn.MultiheadAttention):
         return super().forward(x, x, x, need_weights=False)[0]
 
 
+RANK, ALPHA = 4, 8
+
+
+def adapter(module, inputs, outputs, prefix=""):
+    """lora_A and lora_B after the module's own parameters (Hu et al. 2022)"""
+    module.register_parameter(prefix + "lora_A", nn.Parameter(torch.zeros(RANK, inputs)))
+    module.register_parameter(prefix + "lora_B", nn.Parameter(torch.zeros(outputs, RANK)))
+
+
+class AdaptedLinear(nn.Linear):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        adapter(self, inputs, outputs)
+
+    def forward(self, x):
+        return super().forward(x) + ALPHA / RANK * (x @ self.lora_A.T) @ self.lora_B.T
+
+
+class AdaptedAttention(nn.MultiheadAttention):
+    def __init__(self, width, heads, batch_first):
+        super().__init__(width, heads, batch_first=batch_first)
+        adapter(self, width, 3 * width, "in_proj_")
+        adapter(self.out_proj, width, width)
+
+    def forward(self, x):
+        into = self.in_proj_weight + ALPHA / RANK * self.in_proj_lora_B @ self.in_proj_lora_A
+        out = self.out_proj
+        out_of = out.weight + ALPHA / RANK * out.lora_B @ out.lora_A
+        x = x.transpose(0, 1)
+        y, _ = nn.functional.multi_head_attention_forward(
+            x, x, x, self.embed_dim, self.num_heads, into, self.in_proj_bias, None, None, False,
+            0.0, out_of, out.bias, need_weights=False)
+        return y.transpose(0, 1)
+
+
 class Encoder(nn.Module):
     """x + attention, norm; x + dense, gelu, dense, norm"""
 
-    def __init__(self, width, heads, hidden):
+    def __init__(self, width, heads, hidden, attention=Attention, linear=nn.Linear):
         super().__init__()
-        self.attention = Attention(width, heads, batch_first=True)
+        self.attention = attention(width, heads, batch_first=True)
         self.norm1 = nn.LayerNorm(width)
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
+        self.up = linear(width, hidden)
+        self.down = linear(hidden, width)
         self.norm2 = nn.LayerNorm(width)
 
     def forward(self, x):
@@ -150,6 +185,10 @@ MODELS = {
         nn.Embedding(90, 8), Last(nn.GRU(8, 64, 2, batch_first=True)), nn.Linear(64, 90))),
     "transformer": ((32,), 64, 5, lambda: nn.Sequential(
         nn.Embedding(64, 48), Positions(32, 48), Encoder(48, 4, 96), Encoder(48, 4, 96),
+        MeanOfSteps(), nn.Linear(48, 5))),
+    "transformer_lora": ((32,), 64, 5, lambda: nn.Sequential(
+        nn.Embedding(64, 48), Positions(32, 48),
+        *[Encoder(48, 4, 96, AdaptedAttention, AdaptedLinear) for _ in range(2)],
         MeanOfSteps(), nn.Linear(48, 5))),
 }
 

@@ -3,6 +3,7 @@
 
 #include "chorus/kernels/cells.hpp"
 #include "chorus/kernels/training.hpp"
+#include "client/train/tape/describe.hpp"
 #include "client/train/tape/layers.hpp"
 #include "common/base/rng.hpp"
 
@@ -40,13 +41,8 @@ void add_relu(Graph& graph, float slope) {
 void add_eltwise(Graph& graph, dnnl::algorithm algorithm, bool from_output) {
   const Value x = graph.current;
   const Value y = graph.make(x.desc);
-  const dnnl::eltwise_forward::primitive_desc forward(
-      {graph.kind(), algorithm, x.desc, 1.0F}, graph.attributes(), graph.engine());
-  graph.step(Pass::forward,
-             dnnl::eltwise_forward(forward),
-             {{DNNL_ARG_SRC, x},
-              {DNNL_ARG_DST, y},
-              {DNNL_ARG_SCRATCHPAD, {-1, forward.scratchpad_desc(), false}}});
+  const auto forward = describe::forward(graph, algorithm, x.desc);
+  graph.step<dnnl::eltwise_forward>(Pass::forward, forward, {{DNNL_ARG_SRC, x}, {DNNL_ARG_DST, y}});
   // The derivative needs y as it is: what follows must not overwrite it.
   graph.current = y;
   if (from_output) graph.current.exclusive = false;
@@ -54,14 +50,12 @@ void add_eltwise(Graph& graph, dnnl::algorithm algorithm, bool from_output) {
     if (!wanted) return Value{};
     const Value dy = graph.converted(Pass::backward, gradient, x.desc);
     const Value dx = graph.make(x.desc);
-    const dnnl::eltwise_backward::primitive_desc desc(
-        {algorithm, x.desc, x.desc, 1.0F}, graph.attributes(), graph.engine(), forward);
-    graph.step(Pass::backward,
-               dnnl::eltwise_backward(desc),
-               {{from_output ? DNNL_ARG_DST : DNNL_ARG_SRC, from_output ? y : x},
-                {DNNL_ARG_DIFF_DST, dy},
-                {DNNL_ARG_DIFF_SRC, dx},
-                {DNNL_ARG_SCRATCHPAD, {-1, desc.scratchpad_desc(), false}}});
+    graph.step<dnnl::eltwise_backward>(
+        Pass::backward,
+        describe::backward(graph, algorithm, x.desc, forward),
+        {{from_output ? DNNL_ARG_DST : DNNL_ARG_SRC, from_output ? y : x},
+         {DNNL_ARG_DIFF_DST, dy},
+         {DNNL_ARG_DIFF_SRC, dx}});
     return dx;
   });
 }

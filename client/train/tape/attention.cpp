@@ -4,6 +4,7 @@
 #include "chorus/kernels/cells.hpp"
 #include "client/train/tape/layers.hpp"
 #include "client/train/tape/linear.hpp"
+#include "client/train/tape/lora.hpp"
 
 namespace chorus::train {
 namespace {
@@ -113,8 +114,9 @@ void add_layer(Graph& graph, const SelfAttention& layer, const Place& place) {
                 layer.causal};
   const Tensor in_weight = place.tensors[0];
   const Tensor in_bias = place.tensors[1];
-  const Tensor out_weight = place.tensors[2];
-  const Tensor out_bias = place.tensors[3];
+  const std::size_t adapted = layer.lora_rank > 0 ? 2 : 0;  // tensors between those of in and out
+  const Tensor out_weight = place.tensors[2 + adapted];
+  const Tensor out_bias = place.tensors[3 + adapted];
   const std::int64_t steps = dims[1];
   const Value qkv = graph.make(Dims{dims[0], steps, 3 * dims[2]});
   const Value weights =
@@ -122,17 +124,29 @@ void add_layer(Graph& graph, const SelfAttention& layer, const Place& place) {
   const Value mixed = graph.make(x.desc);
   const Value y = graph.make(x.desc);
   const std::size_t f = s.features;
+  const auto adapter = [&](std::size_t outputs, std::size_t first) {
+    const auto scale = static_cast<float>(lora_scale(layer));
+    return Adapter(graph,
+                   {s.rows(), f, outputs, layer.lora_rank, scale},
+                   place.tensors.subspan(first, adapted));
+  };
+  const Adapter adapter_in = adapter(3 * f, 2);
+  const Adapter adapter_out = adapter(f, 4 + adapted);
   const auto into = [=, &graph] {
     return Linear{s.rows(), f, 3 * f, graph.at(in_weight.value), graph.at(in_bias.value)};
   };
   const auto out_of = [=, &graph] {
     return Linear{s.rows(), f, f, graph.at(out_weight.value), graph.at(out_bias.value)};
   };
-  graph.step(Pass::forward, {x, qkv, weights, mixed, y}, [=, &graph] {
-    into().forward(graph.at(x), f, graph.at(qkv), 3 * f);
-    attend(s, graph.at(qkv), graph.at(weights), graph.at(mixed));
-    out_of().forward(graph.at(mixed), f, graph.at(y), f);
-  });
+  graph.step(Pass::forward,
+             {x, qkv, weights, mixed, y, adapter_in.hidden(), adapter_out.hidden()},
+             [=, &graph] {
+               into().forward(graph.at(x), f, graph.at(qkv), 3 * f);
+               adapter_in.forward(graph.at(x), graph.at(qkv));
+               attend(s, graph.at(qkv), graph.at(weights), graph.at(mixed));
+               out_of().forward(graph.at(mixed), f, graph.at(y), f);
+               adapter_out.forward(graph.at(mixed), graph.at(y));
+             });
   graph.current = y;
   graph.on_backward(
       [=, &graph](const Value& gradient, bool wanted) {
@@ -141,39 +155,47 @@ void add_layer(Graph& graph, const SelfAttention& layer, const Place& place) {
         const Value dmixed = graph.make(x.desc);
         const Value dqkv = graph.make(qkv.desc);
         const Value scratch = graph.make(Dims{steps, steps});
-        graph.step(
-            Pass::backward, {x, dy, dx, dmixed, dqkv, scratch, qkv, weights, mixed}, [=, &graph] {
-              const float* const above = graph.at(dy);
-              float* const slopes = graph.at(dqkv);
-              out_of().input_gradient(above, f, graph.at(dmixed), 0.0F);
-              weight_gradient({s.rows(),
-                               f,
-                               f,
-                               graph.at(mixed),
-                               f,
-                               above,
-                               f,
-                               graph.at(out_weight.gradient),
-                               nullptr},
-                              nullptr);
-              sum_rows(above, f, s.rows(), f, graph.at(out_bias.gradient));
-              attend_backward(s,
-                              graph.at(qkv),
-                              graph.at(weights),
-                              {graph.at(dmixed), slopes, graph.at(scratch)});
-              weight_gradient({s.rows(),
-                               f,
-                               3 * f,
-                               graph.at(x),
-                               f,
-                               slopes,
-                               3 * f,
-                               graph.at(in_weight.gradient),
-                               nullptr},
-                              nullptr);
-              sum_rows(slopes, 3 * f, s.rows(), 3 * f, graph.at(in_bias.gradient));
-              if (dx) into().input_gradient(slopes, 3 * f, graph.at(dx), 0.0F);
-            });
+        const Value back_in = adapter_in.scratch();
+        const Value back_out = adapter_out.scratch();
+        const auto work = [=, &graph] {
+          const float* const above = graph.at(dy);
+          const float* const between = graph.at(mixed);
+          float* const slopes = graph.at(dqkv);
+          out_of().input_gradient(above, f, graph.at(dmixed), 0.0F);
+          adapter_out.backward(between, {above, graph.at(dmixed), back_out});
+          if (out_weight.trained) {
+            weight_gradient(
+                {s.rows(), f, f, between, f, above, f, graph.at(out_weight.gradient), nullptr},
+                nullptr);
+          }
+          sum_rows(above, f, s.rows(), f, graph.at(out_bias.gradient));
+          attend_backward(
+              s, graph.at(qkv), graph.at(weights), {graph.at(dmixed), slopes, graph.at(scratch)});
+          const float* const in = graph.at(x);
+          if (in_weight.trained) {
+            weight_gradient(
+                {s.rows(), f, 3 * f, in, f, slopes, 3 * f, graph.at(in_weight.gradient), nullptr},
+                nullptr);
+          }
+          sum_rows(slopes, 3 * f, s.rows(), 3 * f, graph.at(in_bias.gradient));
+          if (dx) into().input_gradient(slopes, 3 * f, graph.at(dx), 0.0F);
+          adapter_in.backward(in, {slopes, dx ? graph.at(dx) : nullptr, back_in});
+        };
+        graph.step(Pass::backward,
+                   {x,
+                    dy,
+                    dx,
+                    dmixed,
+                    dqkv,
+                    scratch,
+                    qkv,
+                    weights,
+                    mixed,
+                    back_in,
+                    back_out,
+                    adapter_in.hidden(),
+                    adapter_out.hidden()},
+                   work);
         return dx;
       },
       true);

@@ -3,60 +3,16 @@
 #include <array>
 #include <cmath>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "chorus/kernels/channels.hpp"
+#include "client/train/tape/describe.hpp"
 #include "client/train/tape/layers.hpp"
 
 namespace chorus::train {
 namespace {
 
 using kernels::ChannelLayout;
-
-/// Whether one number follows the other in memory in this order of dimensions, from the innermost.
-bool dense(const dnnl_memory_desc_t& desc, const std::vector<int>& order, std::int64_t step) {
-  for (const int d : order) {
-    const bool blocked = d == 1 && desc.format_desc.blocking.inner_nblks == 1;
-    if (desc.format_desc.blocking.strides[d] != step) return false;
-    step *= blocked ? desc.padded_dims[1] / desc.format_desc.blocking.inner_blks[0] : desc.dims[d];
-  }
-  return true;
-}
-
-/// How a value's channels (dimension 1) lie; none: in no way that the loops know.
-std::optional<ChannelLayout> channels_of(const Value& value) {
-  const dnnl_memory_desc_t& desc = value.desc.data;
-  if (desc.format_kind != dnnl_blocked || desc.offset0 != 0) return std::nullopt;
-  const auto& blocking = desc.format_desc.blocking;
-  std::vector<int> space;  // innermost first
-  std::size_t positions = 1;
-  for (int d = desc.ndims - 1; d >= 2; --d) {
-    space.push_back(d);
-    positions *= static_cast<std::size_t>(desc.dims[d]);
-  }
-  std::vector<int> outside = space;
-  outside.insert(outside.end(), {1, 0});
-  ChannelLayout at;
-  at.examples = static_cast<std::size_t>(desc.dims[0]);
-  at.positions = positions;
-  if (blocking.inner_nblks == 1 && blocking.inner_idxs[0] == 1) {
-    at.lanes = static_cast<std::size_t>(blocking.inner_blks[0]);
-    at.blocks = static_cast<std::size_t>(desc.padded_dims[1]) / at.lanes;
-    return dense(desc, outside, blocking.inner_blks[0]) ? std::optional(at) : std::nullopt;
-  }
-  if (blocking.inner_nblks != 0) return std::nullopt;
-  const auto channels = static_cast<std::size_t>(desc.dims[1]);
-  std::vector<int> last = {1};
-  last.insert(last.end(), space.begin(), space.end());
-  last.push_back(0);
-  if (dense(desc, last, 1)) {
-    at.lanes = channels;
-    return at;
-  }
-  at.blocks = channels;
-  return dense(desc, outside, 1) ? std::optional(at) : std::nullopt;
-}
 
 /// Numbers per channel, padding included: what padding holds is 0, so its values stay 0.
 struct State {
@@ -155,8 +111,8 @@ void input_gradient(State& state,
 // Training: the batch's mean and variance, which then move the running ones. Evaluation: those.
 void add_layer(Graph& graph, const BatchNorm& layer, const Place& place) {
   Value x = graph.current;
-  if (!channels_of(x)) x = graph.rows(Pass::forward, x);
-  const auto state = std::make_shared<State>(channels_of(x).value());
+  if (!describe::channels_of(x.desc)) x = graph.rows(Pass::forward, x);
+  const auto state = std::make_shared<State>(describe::channels_of(x.desc).value());
   const Value y = graph.make(x.desc);
   const std::size_t values = state->at.values();
   const std::array<Tensor, 4> tensors{

@@ -3,6 +3,7 @@
 
 #include "client/train/tape/layers.hpp"
 #include "client/train/tape/linear.hpp"
+#include "client/train/tape/lora.hpp"
 
 namespace chorus::train {
 
@@ -71,23 +72,31 @@ void add_layer(Graph& graph, const Dense& layer, const Place& place) {
   const Value y = graph.make(dims);
   const Tensor weight = place.tensors[0];
   const Tensor bias = layer.bias ? place.tensors[1] : Tensor{};
+  const Adapter adapter(
+      graph,
+      {count, inputs, units, layer.lora_rank, static_cast<float>(lora_scale(layer))},
+      place.tensors.subspan(layer.bias ? 2 : 1));
   const auto linear = [&graph, weight, bias, count, inputs, units] {
     return Linear{
         count, inputs, units, graph.at(weight.value), bias.value ? graph.at(bias.value) : nullptr};
   };
-  graph.step(Pass::forward, {x, y}, [&graph, linear, x, y, inputs, units] {
+  graph.step(Pass::forward, {x, y, adapter.hidden()}, [=, &graph] {
     linear().forward(graph.at(x), inputs, graph.at(y), units);
+    adapter.forward(graph.at(x), graph.at(y));
   });
   graph.current = y;
-  if (graph.training()) graph.can_fuse(weight);
+  if (weight.trained) graph.can_fuse(weight);
   graph.on_backward(
       [=, &graph](const Value& gradient, bool wanted) {
         const Value dy = graph.rows(Pass::backward, gradient);
         const Value dx = wanted ? graph.make(x.desc) : Value{};
-        graph.step(Pass::backward, {x, dy, dx}, [=, &graph] {
+        const Value scratch = adapter.scratch();
+        graph.step(Pass::backward, {x, dy, dx, adapter.hidden(), scratch}, [=, &graph] {
           // The input's gradient first: the next step may change the weights.
           if (dx) linear().input_gradient(graph.at(dy), units, graph.at(dx), 0.0F);
-          if (bias.value) sum_rows(graph.at(dy), units, count, units, graph.at(bias.gradient));
+          adapter.backward(graph.at(x), {graph.at(dy), dx ? graph.at(dx) : nullptr, scratch});
+          if (bias.trained) sum_rows(graph.at(dy), units, count, units, graph.at(bias.gradient));
+          if (!weight.trained) return;
           weight_gradient({count,
                            inputs,
                            units,

@@ -25,8 +25,8 @@ memory::desc plain(const Dims& dims) {
   return {dims, memory::data_type::f32, kTags[dims.size() - 1]};
 }
 
-memory::desc any_layout(const Dims& dims) {
-  return {dims, memory::data_type::f32, Tag::any};
+memory::desc any_layout(const Dims& dims, memory::data_type type) {
+  return {dims, type, Tag::any};
 }
 
 std::size_t elements(const Dims& dims) noexcept {
@@ -74,13 +74,13 @@ Value Graph::keep(Value value) {
 Value Graph::converted(Pass pass, const Value& value, const memory::desc& wanted) {
   if (value.desc == wanted) return value;
   const Value copy = make(wanted);
-  const dnnl::reorder::primitive_desc reorder(engine_, value.desc, engine_, wanted, attributes_);
-  step(pass,
-       dnnl::reorder(reorder),
-       {{DNNL_ARG_FROM, value},
-        {DNNL_ARG_TO, copy},
-        {DNNL_ARG_SCRATCHPAD, {-1, reorder.scratchpad_desc(), false}}});
+  convert(pass, value, copy);
   return copy;
+}
+
+void Graph::convert(Pass pass, const Value& from, const Value& to) {
+  const dnnl::reorder::primitive_desc reorder(engine_, from.desc, engine_, to.desc, attributes_);
+  step<dnnl::reorder>(pass, reorder, {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
 }
 
 Value Graph::copied(const Value& value) {
@@ -100,17 +100,16 @@ float* Graph::at(const Value& value) const noexcept {
   return const_cast<float*>(reinterpret_cast<const float*>(start));
 }
 
-void Graph::step(Pass pass, const dnnl::primitive& primitive, Bindings bindings) {
+void Graph::primitive_step(Pass pass,
+                           const dnnl::primitive& primitive,
+                           const memory::desc& scratch,
+                           Bindings bindings) {
   Step made;
   made.primitive = primitive;
-  for (const auto& [argument, value] : bindings) {
-    if (argument == DNNL_ARG_SCRATCHPAD) {
-      scratch_bytes_ = std::max(scratch_bytes_, value.desc.get_size());
-    } else {
-      made.blocks.push_back(value.block);
-    }
-  }
+  for (const auto& [argument, value] : bindings) made.blocks.push_back(value.block);
   made.bindings = std::move(bindings);
+  scratch_bytes_ = std::max(scratch_bytes_, scratch.get_size());
+  made.bindings.emplace_back(DNNL_ARG_SCRATCHPAD, Value{-1, scratch, false});
   steps(pass).push_back(std::move(made));
 }
 
@@ -130,7 +129,7 @@ void Graph::on_backward(Backward backward, bool has_parameters) {
 
 void Graph::add_to_mark(const std::string& name, const Value& gradient) {
   Value& known = mark_gradients_[name];
-  known = sum(known, gradient);
+  known = sum(Pass::backward, known, gradient);
 }
 
 Value Graph::take_mark_gradient(const std::string& name) {
@@ -141,13 +140,13 @@ Value Graph::take_mark_gradient(const std::string& name) {
   return gradient;
 }
 
-Value Graph::sum(const Value& a, const Value& b) {
+Value Graph::sum(Pass pass, const Value& a, const Value& b) {
   if (!a) return b;
   if (!b) return a;
-  const Value right = converted(Pass::backward, b, a.desc);
+  const Value right = converted(pass, b, a.desc);
   const Value out = a.exclusive ? a : make(a.desc);
   const std::size_t count = a.desc.get_size() / sizeof(float);
-  step(Pass::backward, {a, right, out}, [this, a, right, out, count] {
+  step(pass, {a, right, out}, [this, a, right, out, count] {
     kernels::add_f32({at(a), count}, {at(right), count}, {at(out), count});
   });
   return out;

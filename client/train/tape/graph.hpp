@@ -22,8 +22,9 @@ namespace chorus::train {
 using dnnl::memory;
 using Dims = memory::dims;
 
-memory::desc plain(const Dims& dims);       ///< row-major
-memory::desc any_layout(const Dims& dims);  ///< as oneDNN likes
+memory::desc plain(const Dims& dims);  ///< row-major
+/// As oneDNN likes.
+memory::desc any_layout(const Dims& dims, memory::data_type type = memory::data_type::f32);
 std::size_t elements(const Dims& dims) noexcept;
 
 /// A tensor somewhere: which block of memory, in which layout. Several values may share a block.
@@ -39,8 +40,9 @@ struct Value {
 /// A tensor of the model: where its numbers and its gradient are.
 struct Tensor {
   Value value;
-  Value gradient;  ///< none with Mode::evaluate
-  int place = 0;   ///< in the layout
+  Value gradient;        ///< none with Mode::evaluate
+  int place = 0;         ///< in the layout
+  bool trained = false;  ///< its gradient is wanted
 };
 
 enum class Pass : std::uint8_t { forward, backward };
@@ -64,7 +66,7 @@ class Graph {
 
   bool training() const noexcept { return training_; }
   std::int64_t batch() const noexcept { return batch_; }
-  dnnl::engine& engine() noexcept { return engine_; }
+  const dnnl::engine& engine() const noexcept { return engine_; }
   const Running& running() const noexcept { return running_; }
   dnnl::prop_kind kind() const noexcept;
   /// Scratch memory comes from the arena; give this to every primitive's description.
@@ -80,6 +82,8 @@ class Graph {
   Value keep(Value value);
   /// `value` in the wanted layout: itself, or a copy made by a step.
   Value converted(Pass pass, const Value& value, const memory::desc& wanted);
+  /// to ← from, whatever their layouts and types.
+  void convert(Pass pass, const Value& from, const Value& to);
   /// The same numbers, row-major, in a place of their own.
   Value copied(const Value& value);
   Value rows(Pass pass, const Value& value) { return converted(pass, value, plain(value.dims())); }
@@ -87,7 +91,11 @@ class Graph {
   float* at(const Value& value) const noexcept;
 
   // ---- steps ----
-  void step(Pass pass, const dnnl::primitive& primitive, Bindings bindings);
+  /// The primitive P, as `desc` describes it; scratch memory is added to the bindings.
+  template <class P>
+  void step(Pass pass, const typename P::primitive_desc& desc, Bindings bindings) {
+    primitive_step(pass, P(desc), desc.scratchpad_desc(), std::move(bindings));
+  }
   /// @param touches  every value that the work reads or writes
   void step(Pass pass, const std::vector<Value>& touches, Work work);
   /// Remembers how to go back through the layer that was just added.
@@ -104,7 +112,7 @@ class Graph {
   void add_to_mark(const std::string& name, const Value& gradient);
   Value take_mark_gradient(const std::string& name);
   /// a + b as a new value (or a itself, overwritten); either may be none.
-  Value sum(const Value& a, const Value& b);
+  Value sum(Pass pass, const Value& a, const Value& b);
 
   /// Builds the backward pass, beginning with `gradient`, and places everything in the arena.
   void finish(const Value& gradient);
@@ -134,6 +142,10 @@ class Graph {
     bool wanted;
   };
 
+  void primitive_step(Pass pass,
+                      const dnnl::primitive& primitive,
+                      const memory::desc& scratch,
+                      Bindings bindings);
   std::vector<Step>& steps(Pass pass) { return pass == Pass::forward ? forward_ : backward_; }
   void touch(std::size_t number, const Step& step);
   void place_blocks();

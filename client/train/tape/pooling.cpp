@@ -1,15 +1,11 @@
 // Pooling, on oneDNN, in whatever layout the values come.
+#include "client/train/tape/describe.hpp"
 #include "client/train/tape/layers.hpp"
 
 namespace chorus::train {
 namespace {
 
-struct Windows {
-  dnnl::algorithm algorithm;
-  Dims kernel;
-  Dims strides;
-  Dims padding;
-};
+using describe::Windows;
 
 Dims output_dims(const Dims& in, const Windows& w) {
   Dims out = {in[0], in[1]};
@@ -19,54 +15,41 @@ Dims output_dims(const Dims& in, const Windows& w) {
   return out;
 }
 
-void add_pooling(Graph& graph, const Windows& w) {
+void add_pooling(Graph& graph, dnnl::algorithm algorithm, const Windows& w) {
   const Value source = graph.current;
-  const dnnl::pooling_forward::primitive_desc forward({graph.kind(),
-                                                       w.algorithm,
-                                                       source.desc,
-                                                       any_layout(output_dims(source.dims(), w)),
-                                                       w.strides,
-                                                       w.kernel,
-                                                       w.padding,
-                                                       w.padding},
-                                                      graph.attributes(),
-                                                      graph.engine());
+  const auto forward =
+      describe::forward(graph, algorithm, w, source.desc, output_dims(source.dims(), w));
   const Value output = graph.make(forward.dst_desc());
   Value places;  // where each maximum was found
-  Graph::Bindings bindings = {{DNNL_ARG_SRC, source},
-                              {DNNL_ARG_DST, output},
-                              {DNNL_ARG_SCRATCHPAD, {-1, forward.scratchpad_desc(), false}}};
-  if (graph.training() && w.algorithm == dnnl::algorithm::pooling_max) {
+  Graph::Bindings bindings = {{DNNL_ARG_SRC, source}, {DNNL_ARG_DST, output}};
+  if (graph.training() && algorithm == dnnl::algorithm::pooling_max) {
     places = graph.make(forward.workspace_desc());
     bindings.emplace_back(DNNL_ARG_WORKSPACE, places);
   }
-  graph.step(Pass::forward, dnnl::pooling_forward(forward), std::move(bindings));
+  graph.step<dnnl::pooling_forward>(Pass::forward, forward, std::move(bindings));
   graph.current = output;
   graph.on_backward([=, &graph](const Value& gradient, bool wanted) {
     if (!wanted) return Value{};
-    const dnnl::pooling_backward::primitive_desc desc(
-        {w.algorithm, source.desc, output.desc, w.strides, w.kernel, w.padding, w.padding},
-        graph.attributes(),
-        graph.engine(),
-        forward);
     const Value result = graph.make(source.desc);
     Graph::Bindings back = {
         {DNNL_ARG_DIFF_DST, graph.converted(Pass::backward, gradient, output.desc)},
-        {DNNL_ARG_DIFF_SRC, result},
-        {DNNL_ARG_SCRATCHPAD, {-1, desc.scratchpad_desc(), false}}};
+        {DNNL_ARG_DIFF_SRC, result}};
     if (places) back.emplace_back(DNNL_ARG_WORKSPACE, places);
-    graph.step(Pass::backward, dnnl::pooling_backward(desc), std::move(back));
+    graph.step<dnnl::pooling_backward>(
+        Pass::backward,
+        describe::backward(graph, algorithm, w, source.desc, output.desc, forward),
+        std::move(back));
     return result;
   });
 }
 
 template <class L>
-Windows windows_of(const Graph& graph, const L& pool, dnnl::algorithm algorithm) {
+Windows windows_of(const Graph& graph, const L& pool) {
   const std::size_t rank = graph.current.dims().size() - 2;
   const auto all = [rank](std::uint64_t value) {
     return Dims(rank, static_cast<std::int64_t>(value));
   };
-  return {algorithm, all(pool.kernel), all(pool.stride), all(pool.padding)};
+  return {all(pool.kernel), all(pool.stride), all(pool.padding)};
 }
 
 constexpr auto kMax = dnnl::algorithm::pooling_max;
@@ -75,7 +58,7 @@ constexpr auto kMean = dnnl::algorithm::pooling_avg_include_padding;
 void add_global_pooling(Graph& graph, dnnl::algorithm algorithm) {
   const Dims in = graph.current.dims();
   const Dims sides(in.begin() + 2, in.end());
-  add_pooling(graph, {algorithm, sides, Dims(sides.size(), 1), Dims(sides.size(), 0)});
+  add_pooling(graph, algorithm, {sides, Dims(sides.size(), 1), Dims(sides.size(), 0)});
   // {n, c, 1, …} → {n, c}
   const Value pooled = graph.rows(Pass::forward, graph.current);
   const memory::desc flat = plain({in[0], in[1]});
@@ -89,16 +72,16 @@ void add_global_pooling(Graph& graph, dnnl::algorithm algorithm) {
 }  // namespace
 
 void add_layer(Graph& graph, const MaxPool2d& layer, const Place&) {
-  add_pooling(graph, windows_of(graph, layer, kMax));
+  add_pooling(graph, kMax, windows_of(graph, layer));
 }
 void add_layer(Graph& graph, const MaxPool1d& layer, const Place&) {
-  add_pooling(graph, windows_of(graph, layer, kMax));
+  add_pooling(graph, kMax, windows_of(graph, layer));
 }
 void add_layer(Graph& graph, const AvgPool2d& layer, const Place&) {
-  add_pooling(graph, windows_of(graph, layer, kMean));
+  add_pooling(graph, kMean, windows_of(graph, layer));
 }
 void add_layer(Graph& graph, const AvgPool1d& layer, const Place&) {
-  add_pooling(graph, windows_of(graph, layer, kMean));
+  add_pooling(graph, kMean, windows_of(graph, layer));
 }
 
 void add_layer(Graph& graph, const GlobalAvgPool&, const Place&) {

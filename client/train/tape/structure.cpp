@@ -66,7 +66,7 @@ void add_layer(Graph& graph, const Mark& layer, const Place&) {
   graph.current.exclusive = false;  // read here and by whoever refers to the mark
   graph.marks[layer.name] = graph.current;
   graph.on_backward([&graph, name = layer.name](const Value& gradient, bool) {
-    return graph.sum(gradient, graph.take_mark_gradient(name));
+    return graph.sum(Pass::backward, gradient, graph.take_mark_gradient(name));
   });
 }
 
@@ -79,14 +79,7 @@ void add_layer(Graph& graph, const Branch& layer, const Place&) {
 }
 
 void add_layer(Graph& graph, const Add& layer, const Place&) {
-  const Value x = graph.current;
-  const Value other = graph.converted(Pass::forward, graph.marks.at(layer.with), x.desc);
-  const Value y = x.exclusive ? x : graph.make(x.desc);
-  const std::size_t count = x.desc.get_size() / sizeof(float);
-  graph.step(Pass::forward, {x, other, y}, [=, &graph] {
-    kernels::add_f32({graph.at(x), count}, {graph.at(other), count}, {graph.at(y), count});
-  });
-  graph.current = y;
+  graph.current = graph.sum(Pass::forward, graph.current, graph.marks.at(layer.with));
   graph.on_backward([&graph, with = layer.with](const Value& gradient, bool wanted) {
     if (!wanted) return Value{};
     Value shared = gradient;

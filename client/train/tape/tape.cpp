@@ -37,6 +37,7 @@ std::vector<Tensor> tensors_of(Graph& graph, const Tape::Options& options) {
     tensor.value = graph.outside(dims_of(spec.shape), options.parameters + spec.offset);
     if (options.gradient != nullptr && !spec.buffer) {
       tensor.gradient = graph.outside(dims_of(spec.shape), options.gradient + spec.offset);
+      tensor.trained = options.trained == nullptr || (*options.trained)[tensors.size()];
     }
     tensors.push_back(tensor);
   }
@@ -45,9 +46,9 @@ std::vector<Tensor> tensors_of(Graph& graph, const Tape::Options& options) {
 
 // How many tensors of the layout belong to a layer.
 struct CountTensors {
-  std::size_t operator()(const Dense& dense) const { return dense.bias ? 2 : 1; }
-  std::size_t operator()(const Conv2d& conv) const { return conv.bias ? 2 : 1; }
-  std::size_t operator()(const Conv1d& conv) const { return conv.bias ? 2 : 1; }
+  std::size_t operator()(const Dense& dense) const { return linear(dense); }
+  std::size_t operator()(const Conv2d& conv) const { return linear(conv); }
+  std::size_t operator()(const Conv1d& conv) const { return linear(conv); }
   std::size_t operator()(const Embedding&) const { return 1; }
   std::size_t operator()(const PositionEmbedding&) const { return 1; }
   std::size_t operator()(const BatchNorm&) const { return 4; }
@@ -56,7 +57,9 @@ struct CountTensors {
   std::size_t operator()(const ScaleShift&) const { return 2; }
   std::size_t operator()(const Lstm& lstm) const { return recurrent(lstm); }
   std::size_t operator()(const Gru& gru) const { return recurrent(gru); }
-  std::size_t operator()(const SelfAttention&) const { return 4; }
+  std::size_t operator()(const SelfAttention& attention) const {
+    return attention.lora_rank > 0 ? 8 : 4;
+  }
   template <class L>
   std::size_t operator()(const L&) const {
     static_assert(!tensor::has_tensors<L>);
@@ -64,6 +67,10 @@ struct CountTensors {
   }
 
  private:
+  template <class L>
+  static std::size_t linear(const L& layer) {
+    return (layer.bias ? 2 : 1) + (layer.lora_rank > 0 ? 2 : 0);
+  }
   template <class L>
   static std::size_t recurrent(const L& layer) {
     return 4 * layer.depth * (layer.bidirectional ? 2 : 1);
@@ -84,7 +91,8 @@ struct Tape::Impl {
       const Layer& layer = options.model->layers[i];
       const std::size_t count = std::visit(CountTensors{}, layer);
       const Place place{std::span(tensors).subspan(next, count), i};
-      graph.set_frozen(frozen(place, options.trained));
+      graph.set_frozen(std::none_of(
+          place.tensors.begin(), place.tensors.end(), [](const Tensor& t) { return t.trained; }));
       std::visit([&](const auto& one) { add_layer(graph, one, place); }, layer);
       if (i == options.observed) observed = graph.keep(graph.copied(graph.current));
       next += count;
@@ -99,14 +107,6 @@ struct Tape::Impl {
 
   std::span<float> numbers(const Value& value) const {
     return {graph.at(value), elements(value.dims())};
-  }
-
-  // Whether none of the layer's tensors is trained.
-  static bool frozen(const Place& place, const std::vector<bool>* trained) {
-    return trained != nullptr &&
-           std::none_of(place.tensors.begin(), place.tensors.end(), [&](const Tensor& tensor) {
-             return tensor.gradient && (*trained)[static_cast<std::size_t>(tensor.place)];
-           });
   }
 
   Graph graph;

@@ -1,6 +1,6 @@
 // The only door to oneDNN. A Tape is one model compiled for one batch size, then run as often as
-// wanted. No oneDNN type is visible here, and every descriptor is made in this folder, so that
-// oneDNN 3, which makes them in another way, means changing one folder.
+// wanted. No oneDNN type is visible here, and every descriptor is made in describe.cpp, so that
+// oneDNN 3, which makes them in another way, needs one more file.
 #pragma once
 
 #include <cstddef>

@@ -17,6 +17,8 @@ struct Dense {
   std::string name;
   std::uint64_t units = 0;  ///< outputs; weight (units, inputs), bias (units)
   bool bias = true;
+  std::uint64_t lora_rank = 0;  ///< of an adapter beside the weight (docs/models.md); 0: none
+  double lora_alpha = 0.0;      ///< its factor is lora_alpha / lora_rank; 0: 1
   bool operator==(const Dense&) const = default;
 };
 
@@ -30,6 +32,8 @@ struct Conv2d {
   std::uint64_t dilation = 1;  ///< distance of a kernel's taps
   std::uint64_t groups = 1;    ///< inputs and channels are divided among them
   bool bias = true;
+  std::uint64_t lora_rank = 0;  ///< of an adapter beside the weight (docs/models.md); 0: none
+  double lora_alpha = 0.0;      ///< its factor is lora_alpha / lora_rank; 0: 1
   bool operator==(const Conv2d&) const = default;
 };
 
@@ -43,6 +47,8 @@ struct Conv1d {
   std::uint64_t dilation = 1;
   std::uint64_t groups = 1;
   bool bias = true;
+  std::uint64_t lora_rank = 0;  ///< of an adapter beside the weight (docs/models.md); 0: none
+  double lora_alpha = 0.0;      ///< its factor is lora_alpha / lora_rank; 0: 1
   bool operator==(const Conv1d&) const = default;
 };
 

@@ -44,6 +44,8 @@ struct SelfAttention {
   std::string name;
   std::uint64_t heads = 1;  ///< divides the features
   bool causal = false;      ///< a step sees itself and the steps before
+  std::uint64_t lora_rank = 0;  ///< of an adapter beside each of the two weights (docs/models.md); 0: none
+  double lora_alpha = 0.0;      ///< its factor is lora_alpha / lora_rank; 0: 1
   bool operator==(const SelfAttention&) const = default;
 };
 
@@ -79,5 +81,12 @@ struct Concat {
   std::string with;
   bool operator==(const Concat&) const = default;
 };
+
+/// What the product of a layer's adapter is multiplied by.
+template <class L>
+double lora_scale(const L& layer) noexcept {
+  if (layer.lora_rank == 0 || layer.lora_alpha == 0.0) return 1.0;
+  return layer.lora_alpha / static_cast<double>(layer.lora_rank);
+}
 
 }  // namespace chorus

@@ -71,6 +71,8 @@ CHORUS_EXPORT Result<std::vector<std::vector<std::uint64_t>>> shapes_of(const Mo
 
 /// Whether a tensor of this name is a buffer: the last part is running_mean or running_var.
 CHORUS_EXPORT bool is_buffer_name(std::string_view tensor) noexcept;
+/// Whether it belongs to an adapter (lora_rank): its name ends with lora_A or lora_B.
+CHORUS_EXPORT bool is_adapter_name(std::string_view tensor) noexcept;
 
 /// Initial parameters: weights uniform in ±sqrt(6 / fan_in) (He), embeddings standard normal,
 /// recurrent layers uniform in ±1/sqrt(units), attention uniform in ±sqrt(6 / (in + out)), weights

@@ -195,6 +195,14 @@ INSTANTIATE_TEST_SUITE_P(
     Gradient,
     testing::Values(
         with_head("DenseWithoutBias", {7}, {Dense{"", 5, false}}),
+        with_head("DenseAdapted", {7}, {Dense{"", 5, true, 2, 3.0}, Tanh{}}),
+        with_head("DenseOfStepsAdapted", {4, 6}, {Dense{"", 5}, Tanh{}, Dense{"", 2, false, 3}}),
+        with_head("ConvolutionAdapted",
+                  {2, 6, 7},
+                  {Conv2d{"", 3, 3, 2, 1, 1, 1, true, 2, 1.0}, Tanh{}, Conv2d{"", 2, 2}}),
+        with_head("ConvolutionAdaptedLater",
+                  {3, 7},
+                  {Conv1d{"", 4, 2}, Tanh{}, Conv1d{"", 5, 3, 1, 2, 2, 1, false, 3}}),
         with_head("DenseOfSteps", {4, 6}, {Dense{"", 5}, Tanh{}, Dense{"", 2}}),
         with_head("ConvolutionGrouped", {4, 5, 5}, {Conv2d{"", 6, 3, 1, 1, 1, 2}}),
         with_head("ConvolutionDepthwise",
@@ -245,6 +253,9 @@ INSTANTIATE_TEST_SUITE_P(
                     with_head("Gru", {5, 3}, {Gru{"", 4}}),
                     with_head("GruSequence", {4, 3}, {Dense{"", 3}, Gru{"", 3, 2, true, true}}),
                     with_head("SelfAttention", {4, 6}, {Dense{"", 6}, SelfAttention{"", 2}}),
+                    with_head("SelfAttentionAdapted",
+                              {4, 6},
+                              {Dense{"", 6}, SelfAttention{"", 2, false, 2, 3.0}}),
                     with_head("SelfAttentionCausal", {4, 6}, {SelfAttention{"", 3, true}})),
     [](const testing::TestParamInfo<Case>& instance) { return instance.param.name; });
 

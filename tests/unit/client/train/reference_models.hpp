@@ -84,6 +84,21 @@ inline ModelSpec transformer() {
   return {{32}, std::move(layers)};
 }
 
+/// With adapters beside the weights of both encoders.
+inline ModelSpec adapted_transformer() {
+  ModelSpec model = transformer();
+  for (std::size_t i = 0; i + 1 < model.layers.size(); ++i) {
+    if (auto* dense = std::get_if<Dense>(&model.layers[i])) {
+      dense->lora_rank = 4;
+      dense->lora_alpha = 8;
+    } else if (auto* attention = std::get_if<SelfAttention>(&model.layers[i])) {
+      attention->lora_rank = 4;
+      attention->lora_alpha = 8;
+    }
+  }
+  return model;
+}
+
 inline std::vector<ReferenceModel> reference_models() {
   const Layer group = GroupNorm{"", 8};
   const Layer batch = BatchNorm{};
@@ -135,6 +150,7 @@ inline std::vector<ReferenceModel> reference_models() {
       {"char_lstm", {{80}, {Embedding{"", 90, 8}, Lstm{"", 256, 2}, Dense{"", 90}}}, 90},
       {"char_gru", {{40}, {Embedding{"", 90, 8}, Gru{"", 64, 2}, Dense{"", 90}}}, 90},
       {"transformer", transformer(), 64},
+      {"transformer_lora", adapted_transformer(), 64},
   };
 }
 

@@ -73,6 +73,15 @@ std::vector<test::ReferenceModel> models() {
                    Dense{"", 2},
                    Sigmoid{}},
                   Loss::mean_squared_error}});
+  all.push_back({"adapted",
+                 {{2, 6, 8},
+                  {Conv2d{"", 4, 3, 1, 1, 1, 1, true, 2, 3.0},
+                   Reshape{{24, 8}},
+                   Conv1d{"", 6, 3, 1, 1, 1, 1, false, 2},
+                   Dense{"", 4, false, 2, 1.0},
+                   SelfAttention{"", 2, true, 2, 4.0},
+                   Flatten{},
+                   Dense{"", 3, true, 2}}}});
   all.push_back({"largest", {{3, 8, 8}, {Conv2d{"", 4, 3}, GlobalMaxPool{}, Dense{"", 3}}}});
   return all;
 }

@@ -64,6 +64,20 @@ TEST(ModelCosts, GroupsDivideTheWork) {
   EXPECT_EQ(found[0].parameters, 8U * 9 + 8);
 }
 
+TEST(ModelCosts, AdaptersAddTheirTwoProducts) {
+  const auto found = costs({{2, 6, 6},
+                            {Conv2d{"", 4, 3, 1, 1, 1, 1, true, 3},
+                             Reshape{{24, 6}},
+                             SelfAttention{"", 2, false, 2},
+                             Dense{"", 5, true, 4},
+                             Flatten{},
+                             Dense{"", 2}}});
+  EXPECT_EQ(found[0].flops, 2.0 * 36 * (2 * 9 * 4 + 3 * (2 * 9 + 4)));
+  EXPECT_EQ(found[2].flops,
+            2.0 * (4 * 24 * 6 * 6 + 2 * 24 * 24 * 6) + 2.0 * 24 * 2 * ((6 + 18) + (6 + 6)));
+  EXPECT_EQ(found[3].flops, 2.0 * 24 * (6 * 5 + 4 * (6 + 5)));
+}
+
 // Four gates; each step reads its input and the last state. The second level reads both directions.
 TEST(ModelCosts, RecurrentLayersCountLevelsAndDirections) {
   const auto one = costs({{10, 3}, {Lstm{"", 5}, Dense{"", 2}}});

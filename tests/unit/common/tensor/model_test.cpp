@@ -272,6 +272,56 @@ TEST(Model, NamesTensorsAsPyTorchDoes) {
   EXPECT_EQ((*start)[layout->tensors[23].offset], 1.0F);  // bn.running_var
 }
 
+TEST(Model, AdaptersStandBehindTheirWeights) {
+  const ModelSpec model{{2, 8, 6},
+                        {Conv2d{"c", 4, 3, 1, 1, 1, 1, false, 2},
+                         Reshape{{32, 6}},
+                         SelfAttention{"a", 2, false, 3},
+                         Flatten{},
+                         Dense{"d", 5, true, 7, 14.0}}};
+  const auto layout = layout_of(model);
+  ASSERT_TRUE(layout) << layout.error().detail;
+  std::vector<std::string> tensors;
+  for (const TensorSpec& tensor : layout->tensors) {
+    tensors.push_back(tensor.name + " " + tensor::describe_shape(tensor.shape));
+    EXPECT_EQ(is_adapter_name(tensor.name), tensor.name.find("lora_") != std::string::npos);
+  }
+  EXPECT_THAT(tensors,
+              ElementsAre("c.weight 4x2x3x3",
+                          "c.lora_A 2x2x3x3",
+                          "c.lora_B 4x2x1x1",
+                          "a.in_proj_weight 18x6",
+                          "a.in_proj_bias 18",
+                          "a.in_proj_lora_A 3x6",
+                          "a.in_proj_lora_B 18x3",
+                          "a.out_proj.weight 6x6",
+                          "a.out_proj.bias 6",
+                          "a.out_proj.lora_A 3x6",
+                          "a.out_proj.lora_B 6x3",
+                          "d.weight 5x192",
+                          "d.bias 5",
+                          "d.lora_A 7x192",
+                          "d.lora_B 5x7"));
+  const auto start = initial_parameters(model, 1);
+  ASSERT_TRUE(start);
+  const TensorSpec& down = layout->tensors[13];
+  float most = 0.0F;
+  for (std::uint64_t i = 0; i < down.count; ++i) {
+    most = std::max(most, std::abs((*start)[down.offset + i]));
+  }
+  const double bound = 1.0 / std::sqrt(192.0);
+  EXPECT_LE(most, bound);
+  EXPECT_GT(most, 0.95 * bound);
+  EXPECT_EQ((*start)[layout->tensors[14].offset], 0.0F) << "the adapter begins without effect";
+  EXPECT_EQ(lora_scale(std::get<Dense>(model.layers[4])), 2.0);
+  EXPECT_EQ(lora_scale(std::get<Conv2d>(model.layers[0])), 1.0);
+}
+
+TEST(Model, AdaptersWantConvolutionsWithoutGroups) {
+  EXPECT_THAT(why({{4, 6, 6}, {Conv2d{"", 4, 3, 1, 1, 1, 2, true, 2}, Flatten{}, Dense{"", 2}}}),
+              HasSubstr("has lora_rank 2 and 2 groups"));
+}
+
 TEST(Model, RefusesTwoTensorsOfOneName) {
   EXPECT_THAT(why({{3, 4}, {SelfAttention{"a", 2}, Dense{"a.out_proj", 2}, Flatten{}}}),
               HasSubstr("'a.out_proj.weight'"));

@@ -120,6 +120,17 @@ TEST(Weights, GoToTheirPlaces) {
   EXPECT_THAT(*parameters, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9));
 }
 
+TEST(Weights, AdaptersMayBeginAnew) {
+  const TensorLayout layout = *layout_of({{2}, {Dense{"fc", 2, false, 1}}});
+  const Weights base = tensors({{"fc.weight", {2, 2}, {1, 2, 3, 4}}});
+  const std::vector<float> start = {9, 9, 9, 9, 5, 6, 7, 8};
+  EXPECT_THAT(parameters_from(layout, base, start).value(), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+  EXPECT_THAT(parameters_from(layout, base).error().detail,
+              HasSubstr("missing: fc.lora_A, fc.lora_B"));
+  const auto nothing = parameters_from(layout, tensors({}), start);
+  EXPECT_THAT(nothing.error().detail, HasSubstr("missing: fc.weight"));
+}
+
 TEST(Weights, WhatDoesNotFitIsListed) {
   const TensorLayout layout = *layout_of({{2}, {Dense{"fc", 3}, Dense{"head", 2}}});
   const auto parameters = parameters_from(layout,

@@ -123,6 +123,36 @@ TEST_F(Parts, TheFirstStepOfWhatIsTrainedIsThatOfTrainingEverything) {
   EXPECT_EQ(trained(plan), all);
 }
 
+// An adapter's gradients do not need its weight's.
+TEST(Adapters, AreTrainedBesideFrozenWeights) {
+  const ModelSpec model{
+      {2, 6, 6},
+      {Conv2d{"conv", 4, 3, 1, 1, 1, 1, true, 2}, Flatten{}, Dense{"d", 3, true, 2, 4.0}}};
+  const auto network = std::move(Network::create(model)).value();
+  Floats start = test::start_of(model);
+  for (std::size_t i = 0; i < start.size(); ++i) start[i] += 0.01F * static_cast<float>(i % 5);
+  const Dataset data = test::make_examples({2, 6, 6}, 12, 3);
+  TrainPlan plan = sgd_plan(1, 0.1, 12);
+  plan.order = Order::natural;
+  const auto stepped = [&] {
+    std::copy(start.begin(), start.end(), network->parameters().begin());
+    EXPECT_TRUE(run_plan(*network, data, plan, {}));
+    const auto all = network->parameters();
+    return Floats(all.begin(), all.end());
+  };
+  plan.clip_norm = 1e9;  // the same path to the step as below
+  const Floats all = stepped();
+  plan.trainable.only = {"*lora_?"};
+  const Floats adapters = stepped();
+  for (const TensorSpec& tensor : network->layout().tensors) {
+    const Floats& expected = is_adapter_name(tensor.name) ? all : start;
+    for (std::size_t i = tensor.offset; i < tensor.offset + tensor.count; ++i) {
+      ASSERT_EQ(adapters[i], expected[i]) << tensor.name;
+    }
+    ASSERT_NE(all[tensor.offset], start[tensor.offset]) << tensor.name;
+  }
+}
+
 TEST_F(Parts, MaskedElementsKeepTheirBits) {
   Floats mask(start_.size());
   for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = i % 3 == 0 ? 1.0F : 0.0F;
