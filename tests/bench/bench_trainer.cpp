@@ -1,6 +1,7 @@
 // How fast the built-in trainer trains the reference models. Reads one order per line,
 //
 //   MODEL BATCH SECONDS      train for so long, after a warm-up
+//   MODEL BATCH SECONDS bf16 the same with rounded factors; {} where this CPU gains nothing by it
 //   peak                     what products of matrices in the first-level cache reach
 //
 // and answers each with one line of JSON, so that deploy/bench/trainer can take turns with
@@ -17,6 +18,7 @@
 
 #include "chorus/kernels/products.hpp"
 #include "client/train/plan_runner.hpp"
+#include "client/train/tape/tape.hpp"
 #include "common/tensor/model_costs.hpp"
 #include "tests/unit/client/train/reference_models.hpp"
 
@@ -62,6 +64,7 @@ client::Dataset examples(const test::ReferenceModel& reference, std::size_t coun
 void measure(const test::ReferenceModel& reference,
              std::uint32_t batch,
              double seconds,
+             Precision precision,
              unsigned threads) {
   auto network = train::Network::create(reference.model, threads);
   if (!network) stop(network.error().to_string());
@@ -73,6 +76,7 @@ void measure(const test::ReferenceModel& reference,
   TrainPlan plan;
   plan.batch_size = batch;
   plan.optimiser.learning_rate = 1e-4;
+  plan.precision = precision;
   plan.budget = {Budget::Unit::steps, 5};
   if (const auto warm = train::run_plan(**network, data, plan, {&never}); !warm) {
     stop(warm.error().to_string());
@@ -124,17 +128,25 @@ int main(int argc, char** argv) {
     std::string name;
     std::uint32_t batch = 0;
     double seconds = 0;
-    order >> name >> batch >> seconds;
+    std::string precision;
+    order >> name >> batch >> seconds >> precision;
     if (name == "peak") {
       chorus::measure_peak();
+      continue;
+    }
+    const bool rounded = precision == "bf16";
+    if (rounded && !chorus::train::multiplies_bf16()) {
+      std::cout << "{}" << std::endl;
       continue;
     }
     bool known = false;
     for (const auto& model : models) {
       if (model.name != name || batch == 0 || !(seconds > 0)) continue;
-      chorus::measure(model, batch, seconds, threads);
+      const auto asked = rounded ? chorus::Precision::bf16 : chorus::Precision::f32;
+      chorus::measure(model, batch, seconds, asked, threads);
       known = true;
     }
-    if (!known) chorus::stop("there is no order '" + line + "'");
+    if (!known || (!precision.empty() && !rounded))
+      chorus::stop("there is no order '" + line + "'");
   }
 }

@@ -4,6 +4,10 @@
 Run with Debian's python3-torch (1.13):
 
   /usr/bin/python3 tests/golden/make_torch_models.py [NAME …]
+  /usr/bin/python3 tests/golden/make_torch_models.py --autocast NAME …
+
+The second form writes nothing: it prints how far gradients by PyTorch's own bfloat16 (autocast) are from
+those in float64, relative, for the tensor with the most and over all.
 
 Parameters, examples and labels follow from a hash of their place, so that the tests make the same
 ones and the file stays small. Of each tensor it holds what tells whether another computation
@@ -13,8 +17,8 @@ in PyTorch's order (buffers left out of gradients, as zeros):
 
   NAME.gradient (T, 9)   after one step: norm and projections of each gradient
   NAME.trained (T, 9)    of the parameters after 20 steps of SGD, learning rate 0.02, momentum 0.9;
-                         0.002 with batch norm: a ReLU whose input is 0 but for rounding has either
-                         slope, and batch norm of 8 examples makes much of such a difference
+                         0.002 with batch norm and in cifar_cnn: a ReLU whose input is 0 but
+                         for rounding has either slope, and that difference grows
   NAME.losses (20)       mean loss of each batch of 8 before its step
 
 tests/unit/client/train/reference_models.hpp holds the same models; keep the two in step.
@@ -167,6 +171,10 @@ MODELS = {
         nn.Conv2d(1, 32, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(32, 64, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(), nn.Linear(512, 10))),
+    "cifar_cnn": ((3, 32, 32), 0, 10, lambda: nn.Sequential(
+        nn.Conv2d(3, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, 1, 1), nn.ReLU(), nn.Conv2d(64, 64, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Linear(512, 10))),
     "lenet5": ((1, 28, 28), 0, 10, lambda: nn.Sequential(
         nn.Conv2d(1, 6, 5, 1, 2), nn.Tanh(), nn.AvgPool2d(2),
         nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(),
@@ -228,7 +236,8 @@ def summary(tensors):
     return np.array(rows)
 
 
-def measure(name):
+def prepare(name):
+    """the model as it begins, inputs and labels of all steps"""
     shape, vocabulary, classes, make = MODELS[name]
     torch.manual_seed(0)
     model = make()
@@ -242,7 +251,31 @@ def measure(name):
         inputs = torch.from_numpy(uniform(1, count * numbers).astype(np.float64))
     inputs = inputs.reshape(count, *shape)
     labels = torch.from_numpy((hashed(2, count) % np.uint64(classes)).astype(int))
-    rate = 0.002 if name.endswith("_bn") else 0.02
+    return model, inputs, labels
+
+
+def first_gradients(name, dtype, autocast):
+    model, inputs, labels = prepare(name)
+    model.to(dtype)
+    inputs = inputs[:BATCH] if MODELS[name][1] else inputs[:BATCH].to(dtype)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        outputs = model(inputs)
+    nn.functional.cross_entropy(outputs.to(dtype), labels[:BATCH]).backward()
+    return [t.grad.double() for _, t in named_tensors(model) if t.grad is not None]
+
+
+def compare_autocast(name):
+    exact = first_gradients(name, torch.float64, False)
+    rounded = first_gradients(name, torch.float32, True)
+    wrong = [float((a - b).norm()) for a, b in zip(exact, rounded)]
+    whole = [float(a.norm()) for a in exact]
+    print(f"{name}: at most {max(w / n for w, n in zip(wrong, whole)):.3f}, "
+          f"over all {np.linalg.norm(wrong) / np.linalg.norm(whole):.3f}")
+
+
+def measure(name):
+    model, inputs, labels = prepare(name)
+    rate = 0.002 if name.endswith("_bn") or name == "cifar_cnn" else 0.02
     sgd = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
     found, losses = {}, []
     for step in range(STEPS):
@@ -264,6 +297,10 @@ def measure(name):
 
 def main():
     torch.set_default_dtype(torch.float64)
+    if sys.argv[1:2] == ["--autocast"]:
+        for name in sys.argv[2:]:
+            compare_autocast(name)
+        return
     header, data = {"__metadata__": {"torch": torch.__version__}}, b""
     for name in sys.argv[1:] or MODELS:
         for key, values in measure(name).items():
