@@ -128,6 +128,12 @@ void Network::set_trained(const std::vector<bool>& trained) {
   tapes_.clear();
 }
 
+void Network::set_factors(Tape::Factors factors) {
+  if (factors == factors_) return;
+  factors_ = factors;
+  tapes_.clear();
+}
+
 Result<Tape*> Network::forward(const client::Dataset& data,
                                const Batch& batch,
                                std::size_t observed) {
@@ -210,6 +216,7 @@ Result<Tape*> Network::tape_for(const Batch& batch, Tape::Mode mode, std::size_t
                                                 shape.batch,
                                                 mode,
                                                 &trained_,
+                                                training ? factors_ : Tape::Factors::f32,
                                                 observed});
   }));
   return tapes_.emplace(shape, std::move(tape)).first->second.get();

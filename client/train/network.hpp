@@ -61,6 +61,9 @@ class Network {
   /// gradients of others are not specified.
   void set_trained(const std::vector<bool>& trained);
 
+  /// What gradient_of() multiplies; Factors::f32 at first.
+  void set_factors(Tape::Factors factors);
+
   /// gradient_of() learns from this model's scores, too (Distillation); null: from none.
   /// @pre of the same layers, classes by softmax_cross_entropy; it outlives its use here
   void set_teacher(Network* teacher, const Distillation& how) noexcept {
@@ -146,6 +149,7 @@ class Network {
   std::vector<bool> trained_;          // by tensor
   std::map<Shape, std::unique_ptr<Tape>> tapes_;
   Tape* last_ = nullptr;
+  Tape::Factors factors_ = Tape::Factors::f32;
   Network* teacher_ = nullptr;
   Distillation distillation_;
   std::uint64_t key_ = 0;

@@ -336,6 +336,8 @@ Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto) {
   plan.clip_norm = proto.clip_norm();
   plan.proximal = proto.proximal();
   plan.accumulate = proto.accumulate() == 0 ? 1 : proto.accumulate();
+  // A permission, of which the device takes what it knows.
+  if (proto.precision() == pb::PRECISION_BF16) plan.precision = Precision::bf16;
   CHORUS_OK(steps_from(proto, plan));
   CHORUS_OK(parts_from(proto, plan));
   if (const auto wrong = tensor::problem_of(plan)) {
@@ -366,6 +368,7 @@ void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto) {
   proto->set_clip_norm(plan.clip_norm);
   proto->set_proximal(plan.proximal);
   if (plan.accumulate != 1) proto->set_accumulate(plan.accumulate);
+  proto->set_precision(static_cast<pb::Precision>(plan.precision));
   steps_to(plan, proto);
   parts_to(plan, proto);
 }

@@ -157,6 +157,8 @@ clip_norm = 0.0
 proximal = 0.0
 # Batches per step. [1]
 accumulate = 1
+# "bf16": devices whose CPU multiplies bfloat16 faster may. [f32]
+precision = "f32"
 # "shuffled" by the seed, "natural", or "curriculum": easy examples first (docs/plan.md). [shuffled]
 order = "shuffled"
 # Ends training early: after an epoch of at most this mean loss; 0: not. [0.0]

@@ -36,6 +36,8 @@ Result<TaskReport> Training::run() {
 // ---- before the first step ----
 
 Result<void> Training::prepare() {
+  network_.set_factors(plan_.precision == Precision::bf16 ? Tape::Factors::fast
+                                                          : Tape::Factors::f32);
   CHORUS_OK(passes_.choose());
   for (const std::string& name : tensor::vectors_of(plan_)) CHORUS_OK(vector(name));
   CHORUS_OK(prepare_state());

@@ -9,8 +9,11 @@ namespace {
 
 using Shape = describe::Convolution;
 
+// Fewer channels leave most of a vector of bf16 pairs empty.
+constexpr std::int64_t kRoundedChannels = 16;
+
 template <class L>
-Shape shape_of(const L& layer, const Dims& input) {
+Shape shape_of(const Graph& graph, const L& layer, const Dims& input) {
   const auto dim = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
   const std::size_t rank = input.size() - 2;
   const std::int64_t groups = dim(layer.groups);
@@ -24,6 +27,10 @@ Shape shape_of(const L& layer, const Dims& input) {
   s.strides.assign(rank, dim(layer.stride));
   s.dilates.assign(rank, dim(layer.dilation) - 1);
   s.padding.assign(rank, dim(layer.padding));
+  if (graph.rounds_factors() && input[1] / groups >= kRoundedChannels &&
+      dim(layer.channels) / groups >= kRoundedChannels) {
+    s.factors = memory::data_type::bf16;
+  }
   s.out = {input[0], dim(layer.channels)};
   const std::int64_t reach = (dim(layer.kernel) - 1) * dim(layer.dilation) + 1;
   for (std::size_t i = 0; i < rank; ++i) {
@@ -122,6 +129,7 @@ void add_adapter(Graph& graph, const L& layer, const Convolution& main, const Pl
   Shape down = main.shape;
   down.weight[0] = down.out[1] = rank;
   down.bias.clear();
+  down.factors = memory::data_type::f32;  // narrow
   Shape up = down;
   up.in = down.out;
   up.out = main.shape.out;
@@ -148,7 +156,7 @@ void add_adapter(Graph& graph, const L& layer, const Convolution& main, const Pl
 
 template <class L>
 void add_convolution(Graph& graph, const L& layer, const Place& place) {
-  const Shape shape = shape_of(layer, graph.current.dims());
+  const Shape shape = shape_of(graph, layer, graph.current.dims());
   const Tensor bias = layer.bias ? place.tensors[1] : Tensor{};
   const Convolution conv = convolve(graph, shape, graph.current, place.tensors[0], bias);
   if (layer.lora_rank > 0) return add_adapter(graph, layer, conv, place);

@@ -4,6 +4,7 @@
 #include "client/train/tape/layers.hpp"
 #include "client/train/tape/linear.hpp"
 #include "client/train/tape/lora.hpp"
+#include "client/train/tape/rounded.hpp"
 
 namespace chorus::train {
 
@@ -62,6 +63,37 @@ void sum_rows(const float* dy, std::size_t ldy, std::size_t rows, std::size_t co
   }
 }
 
+namespace {
+
+void add_rounded(Graph& graph,
+                 const RoundedLinear::Sizes& sizes,
+                 const Value& x,
+                 const Tensor& weight,
+                 const Tensor& bias) {
+  Dims dims = x.dims();
+  dims.back() = static_cast<std::int64_t>(sizes.outputs);
+  const Value y = graph.make(dims);
+  RoundedLinear linear(graph, sizes, weight.value, bias.value);
+  linear.forward(x, y);
+  graph.current = y;
+  graph.on_backward(
+      [=, &graph](const Value& gradient, bool wanted) {
+        const Value dy = graph.rows(Pass::backward, gradient);
+        const Value dx = wanted ? graph.make(x.desc) : Value{};
+        linear.backward(linear.slopes(dy), dx, weight.trained ? weight.gradient : Value{});
+        if (bias.trained) {
+          graph.step(Pass::backward, {dy}, [=, &graph] {
+            const auto& [rows, inputs, outputs] = sizes;
+            sum_rows(graph.at(dy), outputs, rows, outputs, graph.at(bias.gradient));
+          });
+        }
+        return dx;
+      },
+      true);
+}
+
+}  // namespace
+
 void add_layer(Graph& graph, const Dense& layer, const Place& place) {
   const Value x = graph.rows(Pass::forward, graph.current);
   Dims dims = x.dims();
@@ -69,9 +101,12 @@ void add_layer(Graph& graph, const Dense& layer, const Place& place) {
   const std::size_t count = elements(dims) / inputs;
   dims.back() = static_cast<std::int64_t>(layer.units);
   const std::size_t units = layer.units;
-  const Value y = graph.make(dims);
   const Tensor weight = place.tensors[0];
   const Tensor bias = layer.bias ? place.tensors[1] : Tensor{};
+  if (layer.lora_rank == 0 && RoundedLinear::pays(graph, {count, inputs, units})) {
+    return add_rounded(graph, {count, inputs, units}, x, weight, bias);
+  }
+  const Value y = graph.make(dims);
   const Adapter adapter(
       graph,
       {count, inputs, units, layer.lora_rank, static_cast<float>(lora_scale(layer))},

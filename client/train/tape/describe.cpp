@@ -128,6 +128,17 @@ dnnl::layer_normalization_backward::primitive_desc backward(
   return {desc, graph.attributes(), graph.engine(), forward};
 }
 
+dnnl::matmul::primitive_desc product(const Graph& graph, const Product& p) {
+  const dnnl::matmul::desc desc(p.a, p.b, p.bias, p.c);
+  if (!p.adds) return {desc, graph.attributes(), graph.engine()};
+  dnnl::primitive_attr adding;  // a copy of the graph's would be the same object
+  adding.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  dnnl::post_ops more;
+  more.append_sum(1.0F);
+  adding.set_post_ops(more);
+  return {desc, adding, graph.engine()};
+}
+
 std::optional<ChannelLayout> channels_of(const memory::desc& of) {
   const dnnl_memory_desc_t& desc = of.data;
   if (desc.format_kind != dnnl_blocked || desc.offset0 != 0) return std::nullopt;

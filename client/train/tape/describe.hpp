@@ -75,6 +75,16 @@ dnnl::layer_normalization_backward::primitive_desc backward(
     const LayerNorm& n,
     const dnnl::layer_normalization_forward::primitive_desc& forward);
 
+/// c = a·b + bias, or c += a·b; matrices.
+struct Product {
+  memory::desc a;
+  memory::desc b;
+  memory::desc c;
+  memory::desc bias{};  ///< empty: none
+  bool adds = false;
+};
+dnnl::matmul::primitive_desc product(const Graph& graph, const Product& p);
+
 /// How a value's channels (dimension 1) lie; none: in no way that the loops over channels know.
 std::optional<kernels::ChannelLayout> channels_of(const memory::desc& desc);
 

@@ -34,8 +34,9 @@ std::size_t elements(const Dims& dims) noexcept {
       std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>()));
 }
 
-Graph::Graph(Tape::Mode mode, std::size_t batch)
+Graph::Graph(Tape::Mode mode, std::size_t batch, bool rounds_factors)
     : training_(mode == Tape::Mode::train),
+      rounds_factors_(rounds_factors),
       batch_(static_cast<std::int64_t>(batch)),
       engine_(dnnl::engine::kind::cpu, 0),
       stream_(engine_) {
@@ -54,7 +55,12 @@ Value Graph::make(const memory::desc& desc) {
 
 Value Graph::view(const Value& value, const memory::desc& desc) const {
   CHORUS_ASSERT(value.desc.get_size() == desc.get_size());
-  return {value.block, desc, value.exclusive};
+  return {value.block, desc, value.exclusive, value.first};
+}
+
+Value Graph::part(const Value& value, std::size_t first, const memory::desc& desc) const {
+  CHORUS_ASSERT(first * sizeof(float) < value.desc.get_size());
+  return {value.block, desc, false, value.first + first};
 }
 
 Value Graph::outside(const Dims& dims, float* numbers) {
@@ -95,9 +101,9 @@ Value Graph::copied(const Value& value) {
 
 float* Graph::at(const Value& value) const noexcept {
   const Block& block = blocks_[static_cast<std::size_t>(value.block)];
-  if (block.outside != nullptr) return block.outside;
+  if (block.outside != nullptr) return block.outside + value.first;
   const std::byte* const start = arena_.data() + block.offset;
-  return const_cast<float*>(reinterpret_cast<const float*>(start));
+  return const_cast<float*>(reinterpret_cast<const float*>(start)) + value.first;
 }
 
 void Graph::primitive_step(Pass pass,

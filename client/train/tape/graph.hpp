@@ -32,6 +32,7 @@ struct Value {
   int block = -1;  ///< -1: none
   memory::desc desc{};
   bool exclusive = false;  ///< nobody else needs these numbers: the reader may overwrite them
+  std::size_t first = 0;   ///< float32 numbers of the block before it
 
   explicit operator bool() const noexcept { return block >= 0; }
   Dims dims() const { return desc.dims(); }
@@ -62,9 +63,11 @@ class Graph {
   using Bindings = std::vector<std::pair<int, Value>>;
   using Work = std::function<void()>;
 
-  Graph(Tape::Mode mode, std::size_t batch);
+  Graph(Tape::Mode mode, std::size_t batch, bool rounds_factors);
 
   bool training() const noexcept { return training_; }
+  /// Whether factors are rounded to bf16 where that pays.
+  bool rounds_factors() const noexcept { return rounds_factors_; }
   std::int64_t batch() const noexcept { return batch_; }
   const dnnl::engine& engine() const noexcept { return engine_; }
   const Running& running() const noexcept { return running_; }
@@ -77,6 +80,8 @@ class Graph {
   Value make(const Dims& dims) { return make(plain(dims)); }
   /// The same numbers under another description of the same size.
   Value view(const Value& value, const memory::desc& desc) const;
+  /// Some of its float32 numbers, from number `first` on.
+  Value part(const Value& value, std::size_t first, const memory::desc& desc) const;
   Value outside(const Dims& dims, float* numbers);
   /// Stays where it is from before the first step to after the last one.
   Value keep(Value value);
@@ -152,6 +157,7 @@ class Graph {
   void bind(Step& step);
 
   bool training_;
+  bool rounds_factors_;
   std::int64_t batch_;
   dnnl::engine engine_;
   dnnl::stream stream_;

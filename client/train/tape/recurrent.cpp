@@ -7,6 +7,7 @@
 #include "chorus/kernels/training.hpp"
 #include "client/train/tape/layers.hpp"
 #include "client/train/tape/linear.hpp"
+#include "client/train/tape/rounded.hpp"
 
 namespace chorus::train {
 namespace {
@@ -72,6 +73,9 @@ struct Level {
   Value y;                // (batch, steps, stride)
   Value gates;            // (rows, kinds · units): after their activation
   Value side;             // LSTM: c (rows, units); GRU: the state's parts (rows, 3 · units)
+
+  bool lstm() const { return kinds == 4; }
+  const Value& state_sums() const { return lstm() ? gates : side; }  // (rows, kinds · units)
 };
 
 Value matrix(Graph& graph, std::size_t rows, std::size_t columns) {
@@ -88,54 +92,58 @@ void input_products(const Graph& graph, const Level& l) {
   linear.forward(graph.at(l.x), l.sweep.inputs, graph.at(l.gates), l.kinds * l.sweep.units);
 }
 
-void lstm_forward(const Graph& graph, const Level& l) {
+// What the state's products are added to: the gates, or in a GRU a part of its own.
+void add_state_bias(const Graph& graph, const Level& l) {
   const Sweep& s = l.sweep;
-  const std::size_t width = 4 * s.units;
-  float* const gates = graph.at(l.gates);
-  float* const cells = graph.at(l.side);
-  float* const y = graph.at(l.y);
-  input_products(graph, l);
+  const std::size_t width = l.kinds * s.units;
   const float* const bias = graph.at(l.weights.state_bias.value);
+  float* const sums = graph.at(l.state_sums());
   for (std::size_t row = 0; row < s.rows(); ++row) {
-    const std::span<float> one(gates + row * width, width);
-    kernels::add_f32(one, {bias, width}, one);
-  }
-  for (std::size_t k = 0; k < s.steps; ++k) {
-    const std::size_t t = s.step(k);
-    add_state(s, k, graph.at(l.weights.state.value), 4, y, gates + t * width, s.steps * width);
-    for (std::size_t n = 0; n < s.batch; ++n) {
-      const std::size_t row = n * s.steps + t;
-      const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
-      kernels::lstm_cell_f32({.units = s.units,
-                              .gates = gates + row * width,
-                              .before = k == 0 ? nullptr : cells + last * s.units,
-                              .cell = cells + row * s.units,
-                              .h = y + row * s.stride + s.offset});
+    const std::span<float> one(sums + row * width, width);
+    if (l.lstm()) {
+      kernels::add_f32(one, {bias, width}, one);
+    } else {
+      std::copy_n(bias, width, one.data());
     }
   }
 }
 
-void gru_forward(const Graph& graph, const Level& l) {
+// The k-th step of all examples, once its gates have received everything.
+void forward_cells(const Graph& graph, const Level& l, std::size_t k) {
   const Sweep& s = l.sweep;
-  const std::size_t width = 3 * s.units;
+  const std::size_t width = l.kinds * s.units;
   float* const gates = graph.at(l.gates);
-  float* const states = graph.at(l.side);
+  float* const side = graph.at(l.side);
   float* const y = graph.at(l.y);
-  input_products(graph, l);
-  const float* const bias = graph.at(l.weights.state_bias.value);
-  for (std::size_t row = 0; row < s.rows(); ++row) std::copy_n(bias, width, states + row * width);
-  for (std::size_t k = 0; k < s.steps; ++k) {
-    const std::size_t t = s.step(k);
-    add_state(s, k, graph.at(l.weights.state.value), 3, y, states + t * width, s.steps * width);
-    for (std::size_t n = 0; n < s.batch; ++n) {
-      const std::size_t row = n * s.steps + t;
-      const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
+  for (std::size_t n = 0; n < s.batch; ++n) {
+    const std::size_t row = n * s.steps + s.step(k);
+    const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
+    if (l.lstm()) {
+      kernels::lstm_cell_f32({.units = s.units,
+                              .gates = gates + row * width,
+                              .before = k == 0 ? nullptr : side + last * s.units,
+                              .cell = side + row * s.units,
+                              .h = y + row * s.stride + s.offset});
+    } else {
       kernels::gru_cell_f32({.units = s.units,
                              .gates = gates + row * width,
-                             .state = states + row * width,
+                             .state = side + row * width,
                              .before = k == 0 ? nullptr : y + last * s.stride + s.offset,
                              .h = y + row * s.stride + s.offset});
     }
+  }
+}
+
+void forward(const Graph& graph, const Level& l) {
+  const Sweep& s = l.sweep;
+  const std::size_t width = l.kinds * s.units;
+  input_products(graph, l);
+  add_state_bias(graph, l);
+  const float* const weight = graph.at(l.weights.state.value);
+  for (std::size_t k = 0; k < s.steps; ++k) {
+    float* const sums = graph.at(l.state_sums()) + s.step(k) * width;
+    add_state(s, k, weight, l.kinds, graph.at(l.y), sums, s.steps * width);
+    forward_cells(graph, l, k);
   }
 }
 
@@ -144,7 +152,16 @@ struct Flow {
   Value dh;
   Value carried;
   Value previous;  // (rows, units)
+  Value dc;        // LSTM only
 };
+
+Flow flow_of(Graph& graph, const Level& l) {
+  const Sweep& s = l.sweep;
+  return {matrix(graph, s.batch, s.units),
+          matrix(graph, s.batch, s.units),
+          matrix(graph, s.rows(), s.units),
+          l.lstm() ? matrix(graph, s.batch, s.units) : Value{}};
+}
 
 // dh ← dy(row) + carried, for one step.
 void take_slopes(const Sweep& s, std::size_t k, const float* dy, const float* carried, float* dh) {
@@ -169,115 +186,160 @@ void to_state(const Sweep& s,
   linear.input_gradient(slopes + s.step(k) * width, s.steps * width, out, beta);
 }
 
-void lstm_backward(
-    const Graph& graph, const Level& l, const float* dy, const Flow& flow, float* dc) {
+// The k-th step of all examples: from dy and what the step after left to the derivatives of what
+// the gates received.
+void backward_cells(
+    const Graph& graph, const Level& l, const Value& dy, const Flow& flow, std::size_t k) {
   const Sweep& s = l.sweep;
-  const std::size_t width = 4 * s.units;
+  const std::size_t width = l.kinds * s.units;
   float* const gates = graph.at(l.gates);
-  const float* const cells = graph.at(l.side);
-  float* const dh = graph.at(flow.dh);
-  float* const carried = graph.at(flow.carried);
-  std::fill_n(dc, s.batch * s.units, 0.0F);
-  for (std::size_t k = s.steps; k-- > 0;) {
-    take_slopes(s, k, dy, carried, dh);
-    for (std::size_t n = 0; n < s.batch; ++n) {
-      const std::size_t row = n * s.steps + s.step(k);
-      const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
-      kernels::lstm_cell_backward_f32({.units = s.units,
-                                       .gates = gates + row * width,
-                                       .before = k == 0 ? nullptr : cells + last * s.units,
-                                       .cell = cells + row * s.units,
-                                       .dh = dh + n * s.units,
-                                       .dc = dc + n * s.units});
-    }
-    if (k > 0) to_state(s, k, 4, gates, graph.at(l.weights.state.value), carried, 0.0F);
-  }
-}
-
-void gru_backward(const Graph& graph, const Level& l, const float* dy, const Flow& flow) {
-  const Sweep& s = l.sweep;
-  const std::size_t width = 3 * s.units;
-  float* const gates = graph.at(l.gates);
-  float* const states = graph.at(l.side);
+  float* const side = graph.at(l.side);
   const float* const y = graph.at(l.y);
   float* const dh = graph.at(flow.dh);
   float* const carried = graph.at(flow.carried);
-  for (std::size_t k = s.steps; k-- > 0;) {
-    take_slopes(s, k, dy, carried, dh);
-    for (std::size_t n = 0; n < s.batch; ++n) {
-      const std::size_t row = n * s.steps + s.step(k);
-      const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
+  if (l.lstm() && k + 1 == s.steps) std::fill_n(graph.at(flow.dc), s.batch * s.units, 0.0F);
+  take_slopes(s, k, graph.at(dy), carried, dh);
+  for (std::size_t n = 0; n < s.batch; ++n) {
+    const std::size_t row = n * s.steps + s.step(k);
+    const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
+    if (l.lstm()) {
+      kernels::lstm_cell_backward_f32({.units = s.units,
+                                       .gates = gates + row * width,
+                                       .before = k == 0 ? nullptr : side + last * s.units,
+                                       .cell = side + row * s.units,
+                                       .dh = dh + n * s.units,
+                                       .dc = graph.at(flow.dc) + n * s.units});
+    } else {
       kernels::gru_cell_backward_f32({.units = s.units,
                                       .gates = gates + row * width,
-                                      .state = states + row * width,
+                                      .state = side + row * width,
                                       .before = k == 0 ? nullptr : y + last * s.stride + s.offset,
                                       .dh = dh + n * s.units,
                                       .kept = carried + n * s.units});
     }
-    if (k > 0) to_state(s, k, 3, states, graph.at(l.weights.state.value), carried, 1.0F);
   }
 }
 
-// Gradients of the four tensors, from the derivatives of what the gates received.
-void tensor_gradients(const Graph& graph,
-                      const Level& l,
-                      const Value& from_x,
-                      const Value& from_h,
-                      const Flow& flow) {
+void backward(const Graph& graph, const Level& l, const Value& dy, const Flow& flow) {
+  const Sweep& s = l.sweep;
+  const float* const weight = graph.at(l.weights.state.value);
+  const float beta = l.lstm() ? 0.0F : 1.0F;  // a GRU's state goes on by itself, too
+  for (std::size_t k = s.steps; k-- > 0;) {
+    backward_cells(graph, l, dy, flow, k);
+    if (k == 0) break;
+    to_state(s, k, l.kinds, graph.at(l.state_sums()), weight, graph.at(flow.carried), beta);
+  }
+}
+
+// From the derivatives of what the gates received.
+void bias_gradients(const Graph& graph, const Level& l) {
+  const Sweep& s = l.sweep;
+  const std::size_t width = l.kinds * s.units;
+  float* const of_input = graph.at(l.weights.input_bias.gradient);
+  float* const of_state = graph.at(l.weights.state_bias.gradient);
+  sum_rows(graph.at(l.gates), width, s.rows(), width, of_input);
+  if (l.lstm()) {
+    std::copy_n(of_input, width, of_state);
+  } else {
+    sum_rows(graph.at(l.side), width, s.rows(), width, of_state);
+  }
+}
+
+void weight_gradients(const Graph& graph, const Level& l, const Flow& flow) {
   const Sweep& s = l.sweep;
   const std::size_t width = l.kinds * s.units;
   float* const previous = graph.at(flow.previous);
   gather_previous(s, graph.at(l.y), previous);
-  weight_gradient({s.rows(),
-                   s.inputs,
-                   width,
-                   graph.at(l.x),
-                   s.inputs,
-                   graph.at(from_x),
-                   width,
-                   graph.at(l.weights.input.gradient),
-                   nullptr},
-                  nullptr);
-  weight_gradient({s.rows(),
-                   s.units,
-                   width,
-                   previous,
-                   s.units,
-                   graph.at(from_h),
-                   width,
-                   graph.at(l.weights.state.gradient),
-                   nullptr},
-                  nullptr);
-  sum_rows(graph.at(from_x), width, s.rows(), width, graph.at(l.weights.input_bias.gradient));
-  sum_rows(graph.at(from_h), width, s.rows(), width, graph.at(l.weights.state_bias.gradient));
+  const auto gradient = [&](std::size_t inputs, const float* x, const Value& dy, const Tensor& of) {
+    weight_gradient(
+        {s.rows(), inputs, width, x, inputs, graph.at(dy), width, graph.at(of.gradient), nullptr},
+        nullptr);
+  };
+  gradient(s.inputs, graph.at(l.x), l.gates, l.weights.input);
+  gradient(s.units, previous, l.state_sums(), l.weights.state);
 }
 
 // dx (+)= derivatives of the gates · W_ih; directions add up.
 void add_backward(
     Graph& graph, const Level& l, const Value& dy, const Value& dx, bool first_direction) {
   const Sweep& s = l.sweep;
-  const bool lstm = l.kinds == 4;
-  const Flow flow{matrix(graph, s.batch, s.units),
-                  matrix(graph, s.batch, s.units),
-                  matrix(graph, s.rows(), s.units)};
-  const Value dc = lstm ? matrix(graph, s.batch, s.units) : Value{};
-  const Value from_h = lstm ? l.gates : l.side;
+  const Flow flow = flow_of(graph, l);
   graph.step(
       Pass::backward,
-      {dy, dx, dc, flow.dh, flow.carried, flow.previous, l.x, l.y, l.gates, l.side},
+      {dy, dx, flow.dc, flow.dh, flow.carried, flow.previous, l.x, l.y, l.gates, l.side},
       [=, &graph] {
-        if (lstm) {
-          lstm_backward(graph, l, graph.at(dy), flow, graph.at(dc));
-        } else {
-          gru_backward(graph, l, graph.at(dy), flow);
-        }
-        tensor_gradients(graph, l, l.gates, from_h, flow);
+        backward(graph, l, dy, flow);
+        weight_gradients(graph, l, flow);
+        bias_gradients(graph, l);
         if (!dx) return;
         const Linear linear{
             s.rows(), s.inputs, l.kinds * s.units, graph.at(l.weights.input.value), nullptr};
         linear.input_gradient(
             graph.at(l.gates), l.kinds * s.units, graph.at(dx), first_direction ? 0.0F : 1.0F);
       });
+}
+
+// ---- with rounded factors: the same, a step of the graph for each product ----
+
+RoundedLinear::Sizes input_sizes(const Level& l) {
+  return {l.sweep.rows(), l.sweep.inputs, l.kinds * l.sweep.units};
+}
+
+RoundedLinear add_rounded_forward(Graph& graph, const Level& l) {
+  const Sweep& s = l.sweep;
+  const std::size_t width = l.kinds * s.units;
+  RoundedLinear input(graph, input_sizes(l), l.weights.input.value, l.weights.input_bias.value);
+  input.forward(l.x, l.gates);
+  graph.step(Pass::forward, {l.state_sums()}, [=, &graph] { add_state_bias(graph, l); });
+  const RoundedSteps products(graph,
+                              Pass::forward,
+                              {.rows = s.batch,
+                               .inputs = s.units,
+                               .outputs = width,
+                               .a_stride = s.steps * s.stride,
+                               .c_stride = s.steps * width,
+                               .turned = true,
+                               .adds = true},
+                              l.weights.state.value);
+  for (std::size_t k = 0; k < s.steps; ++k) {
+    if (k > 0) {
+      const std::size_t from = s.step(k - 1) * s.stride + s.offset;
+      products.step(l.y, from, l.state_sums(), s.step(k) * width);
+    }
+    graph.step(Pass::forward, {l.y, l.gates, l.side}, [=, &graph] { forward_cells(graph, l, k); });
+  }
+  return input;
+}
+
+void add_rounded_backward(
+    Graph& graph, const Level& l, const RoundedLinear& input, const Value& dy, const Value& dx) {
+  const Sweep& s = l.sweep;
+  const std::size_t width = l.kinds * s.units;
+  const Flow flow = flow_of(graph, l);
+  const RoundedSteps products(graph,
+                              Pass::backward,
+                              {.rows = s.batch,
+                               .inputs = width,
+                               .outputs = s.units,
+                               .a_stride = s.steps * width,
+                               .c_stride = s.units,
+                               .adds = !l.lstm()},
+                              l.weights.state.value);
+  for (std::size_t k = s.steps; k-- > 0;) {
+    graph.step(Pass::backward,
+               {dy, flow.dc, flow.dh, flow.carried, l.y, l.gates, l.side},
+               [=, &graph] { backward_cells(graph, l, dy, flow, k); });
+    if (k > 0) products.step(l.state_sums(), s.step(k) * width, flow.carried, 0);
+  }
+  graph.step(Pass::backward, {l.y, l.gates, l.side, flow.previous}, [=, &graph] {
+    gather_previous(s, graph.at(l.y), graph.at(flow.previous));
+    bias_gradients(graph, l);
+  });
+  const Value slopes = input.slopes(l.gates);
+  input.backward(slopes, dx, l.weights.input.gradient);
+  RoundedLinear state(graph, {s.rows(), s.units, width}, l.weights.state.value, {});
+  state.keep_input(Pass::backward, flow.previous);
+  state.backward(l.lstm() ? slopes : state.slopes(l.side), {}, l.weights.state.gradient);
 }
 
 // One level, one or two directions: x (batch, steps, inputs) → y (batch, steps, all units).
@@ -290,6 +352,7 @@ void add_level(Graph& graph, bool lstm, std::size_t units, std::span<const Tenso
   const auto batch = static_cast<std::size_t>(dims[0]);
   const Value y = graph.make(Dims{dims[0], dims[1], static_cast<std::int64_t>(directions * units)});
   std::vector<Level> levels;
+  std::vector<RoundedLinear> rounded;  // of each level, or none
   for (std::size_t d = 0; d < directions; ++d) {
     Level l;
     l.sweep = {batch, steps, inputs, units, directions * units, d * units, d == 1};
@@ -300,10 +363,12 @@ void add_level(Graph& graph, bool lstm, std::size_t units, std::span<const Tenso
     l.y = y;
     l.gates = matrix(graph, batch * steps, l.kinds * units);
     l.side = matrix(graph, batch * steps, lstm ? units : 3 * units);
-    graph.step(Pass::forward, {x, y, l.gates, l.side}, [=, &graph] {
-      lstm ? lstm_forward(graph, l) : gru_forward(graph, l);
-    });
     levels.push_back(l);
+    if (RoundedLinear::pays(graph, {batch * steps, units, l.kinds * units})) {
+      rounded.push_back(add_rounded_forward(graph, l));
+    } else {
+      graph.step(Pass::forward, {x, y, l.gates, l.side}, [=, &graph] { forward(graph, l); });
+    }
   }
   graph.current = y;
   graph.current.exclusive = false;  // the backward pass reads the states
@@ -311,8 +376,17 @@ void add_level(Graph& graph, bool lstm, std::size_t units, std::span<const Tenso
       [=, &graph](const Value& gradient, bool wanted) {
         const Value dy = graph.rows(Pass::backward, gradient);
         const Value dx = wanted ? graph.make(x.desc) : Value{};
-        for (const Level& l : levels) add_backward(graph, l, dy, dx, &l == &levels.front());
-        return dx;
+        if (rounded.empty()) {
+          for (const Level& l : levels) add_backward(graph, l, dy, dx, &l == &levels.front());
+          return dx;
+        }
+        Value sum = dx;
+        for (std::size_t d = 0; d < levels.size(); ++d) {
+          const Value part = d == 0 || !wanted ? dx : graph.make(x.desc);
+          add_rounded_backward(graph, levels[d], rounded[d], dy, part);
+          if (d > 0) sum = graph.sum(Pass::backward, sum, part);
+        }
+        return sum;
       },
       true);
 }

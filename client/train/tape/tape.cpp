@@ -80,11 +80,13 @@ struct CountTensors {
 }  // namespace
 
 struct Tape::Impl {
-  explicit Impl(const Options& options) : graph(options.mode, options.batch) {
+  explicit Impl(const Options& options)
+      : graph(options.mode, options.batch, rounds_factors(options.factors)) {
     Dims dims{graph.batch()};
     for (const std::uint64_t side : options.model->input_shape) dims.push_back(dim(side));
-    input = graph.keep(graph.make(dims));
-    graph.current = input;
+    const Value from = graph.keep(graph.make(dims));
+    graph.current = from;
+    Value observing;
     const std::vector<Tensor> tensors = tensors_of(graph, options);
     std::size_t next = 0;
     for (std::size_t i = 0; i < options.model->layers.size(); ++i) {
@@ -94,26 +96,35 @@ struct Tape::Impl {
       graph.set_frozen(std::none_of(
           place.tensors.begin(), place.tensors.end(), [](const Tensor& t) { return t.trained; }));
       std::visit([&](const auto& one) { add_layer(graph, one, place); }, layer);
-      if (i == options.observed) observed = graph.keep(graph.copied(graph.current));
+      if (i == options.observed) observing = graph.keep(graph.copied(graph.current));
       next += count;
     }
     CHORUS_ASSERT(next == tensors.size());
-    output = graph.keep(graph.rows(Pass::forward, graph.current));
-    if (graph.training()) output_gradient = graph.keep(graph.make(output.dims()));
-    graph.finish(output_gradient);
+    const Value to = graph.keep(graph.rows(Pass::forward, graph.current));
+    const Value back = graph.training() ? graph.keep(graph.make(to.dims())) : Value{};
+    graph.finish(back);
+    input = numbers(from);
+    output = numbers(to);
+    observed = numbers(observing);
+    output_gradient = numbers(back);
     fusable.resize(tensors.size());
     for (const int tensor : graph.fusable()) fusable[static_cast<std::size_t>(tensor)] = true;
   }
 
   std::span<float> numbers(const Value& value) const {
+    if (!value) return {};
     return {graph.at(value), elements(value.dims())};
   }
 
+  static bool rounds_factors(Factors factors) noexcept {
+    return factors == Factors::bf16 || (factors == Factors::fast && multiplies_bf16());
+  }
+
   Graph graph;
-  Value input;
-  Value output;
-  Value observed;
-  Value output_gradient;
+  std::span<float> input;
+  std::span<float> output;
+  std::span<float> observed;  // empty: nothing is
+  std::span<float> output_gradient;
   Running running;
   std::vector<bool> fusable;
 };
@@ -123,20 +134,20 @@ Tape::Tape(const Options& options) : impl_(std::make_unique<Impl>(options)) {}
 Tape::~Tape() = default;
 
 std::span<float> Tape::input() noexcept {
-  return impl_->numbers(impl_->input);
+  return impl_->input;
 }
 
 std::span<const float> Tape::output() const noexcept {
-  return impl_->numbers(impl_->output);
+  return impl_->output;
 }
 
 std::span<const float> Tape::observed() const noexcept {
-  return impl_->observed ? impl_->numbers(impl_->observed) : std::span<float>();
+  return impl_->observed;
 }
 
 std::span<float> Tape::output_gradient() noexcept {
   CHORUS_ASSERT(impl_->graph.training());
-  return impl_->numbers(impl_->output_gradient);
+  return impl_->output_gradient;
 }
 
 void Tape::set_randomness(std::uint64_t key, std::uint64_t step) noexcept {
@@ -170,10 +181,27 @@ ThreadLimit::~ThreadLimit() {
   omp_set_num_threads(before_);
 }
 
-Result<void> guarded(const std::function<void()>& work) {
+namespace {
+
+bool has(dnnl::cpu_isa wanted) noexcept {
+  const auto known = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto bits = static_cast<unsigned>(wanted);
+  return bits != 0 && (known & bits) == bits;
+}
+
+}  // namespace
+
+bool multiplies_bf16() noexcept {
+  return has(dnnl::cpu_isa::avx512_core_bf16);
+}
+
+bool computes_bf16() noexcept {
+  return has(dnnl::cpu_isa::avx512_core);
+}
+
+Failure failure_of_exception() {
   try {
-    work();
-    return {};
+    throw;
   } catch (const dnnl::error& error) {
     const std::string what = std::string("oneDNN: ") + error.what();
     if (error.status == dnnl_out_of_memory) return fail(errc::busy, what + ": no memory");

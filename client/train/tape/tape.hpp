@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -38,6 +37,12 @@ struct FusedStep {
 class Tape {
  public:
   enum class Mode : std::uint8_t { evaluate, train };
+  /// Precision of what is multiplied in convolutions and products with many rows.
+  enum class Factors : std::uint8_t {
+    f32,
+    fast,  ///< bf16 where this CPU multiplies it faster
+    bf16,  ///< also where it does not
+  };
 
   struct Options {
     const ModelSpec* model = nullptr;      ///< checked; not needed after making
@@ -49,6 +54,7 @@ class Tape {
     /// By tensor: whose gradients are wanted; null: all. Nothing is computed backwards beyond the
     /// first layer with a wanted one; the gradients of the others are not specified.
     const std::vector<bool>* trained = nullptr;
+    Factors factors = Factors::f32;
     std::size_t observed = kNone;  ///< number of the layer whose output observed() gives
   };
   static constexpr std::size_t kNone = ~std::size_t{0};
@@ -89,8 +95,25 @@ class Tape {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Whether this CPU multiplies bfloat16 (AVX512-BF16, AMX), as far as oneDNN uses it.
+bool multiplies_bf16() noexcept;
+
+/// Whether oneDNN computes bfloat16 products here at all, at whatever speed.
+bool computes_bf16() noexcept;
+
+/// What the exception that is being handled means. @pre in a handler
+Failure failure_of_exception();
+
 /// Runs `work` and turns what oneDNN or the allocator throw into a Failure: busy when memory is
 /// short, unsupported_feature when oneDNN has no implementation, internal otherwise.
-Result<void> guarded(const std::function<void()>& work);
+template <class Work>
+Result<void> guarded(const Work& work) {
+  try {
+    work();
+    return {};
+  } catch (...) {
+    return failure_of_exception();
+  }
+}
 
 }  // namespace chorus::train

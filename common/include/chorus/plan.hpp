@@ -33,6 +33,7 @@ struct TrainPlan {
   ControlVariates control = ControlVariates::none;
   Meta meta{};
   Distillation distil{};
+  Precision precision = Precision::f32;
   Trainable trainable{};
   std::vector<std::string> local{};  ///< patterns: tensors that stay on the device between tasks,
                                      ///< and are no part of the report

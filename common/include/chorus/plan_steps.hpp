@@ -80,6 +80,15 @@ struct Distillation {
   bool operator==(const Distillation&) const = default;
 };
 
+/// What training multiplies. Parameters, gradients, sums and all between layers stay float32.
+enum class Precision : std::uint8_t {
+  f32 = 0,
+  /// The factors of convolutions and of products with many rows are rounded to bfloat16, on devices
+  /// whose CPU multiplies those faster (AVX512-BF16, AMX); elsewhere as f32. Bits differ from one to
+  /// the other. Evaluation is in float32.
+  bf16 = 1,
+};
+
 /// Order in which examples are visited.
 enum class Order : std::uint8_t { natural = 1, shuffled = 2, curriculum = 3 };
 

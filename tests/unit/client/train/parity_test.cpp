@@ -1,5 +1,6 @@
 // The reference models against PyTorch; tests/golden/make_torch_models.py made the numbers and says
 // what they are.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -118,19 +119,30 @@ class Parity : public testing::TestWithParam<ReferenceModel> {
     }
   }
 
+  // Relative: of loss and gradients of the first step, of losses and weights later.
+  struct Tolerances {
+    double loss = 0.0;
+    double gradients = 0.0;
+    double losses = 0.0;
+    double weights = 0.0;
+  };
+  void expect_agreement(Tape::Factors factors, const Tolerances& within) const;
+
   tensor::SafetensorsFile golden_;
 };
 
-TEST_P(Parity, GradientsAndTrainingAgree) {
+void Parity::expect_agreement(Tape::Factors factors, const Tolerances& within) const {
   const ReferenceModel& reference = GetParam();
   auto created = Network::create(reference.model);
   ASSERT_TRUE(created) << created.error().to_string();
   Network& network = **created;
+  network.set_factors(factors);
   const client::Dataset data = examples_of(reference, network.outputs());
   ASSERT_TRUE(network.accepts(data));
   fill(network.layout(), network.parameters());
+  const bool gentle = reference.name.ends_with("_bn") || reference.name == "cifar_cnn";
   // See the script: batch norm amplifies what rounding does to ReLUs.
-  const Optimiser options{reference.name.ends_with("_bn") ? 0.002 : 0.02, 0.9};
+  const Optimiser options{gentle ? 0.002 : 0.02, 0.9};
   auto optimiser = OptimiserState::create(options, network.layout());
   ASSERT_TRUE(optimiser);
   const auto losses = golden("losses");
@@ -141,14 +153,37 @@ TEST_P(Parity, GradientsAndTrainingAgree) {
     }
     const auto result = network.gradient_of(data, {rows});
     ASSERT_TRUE(result) << result.error().to_string();
-    EXPECT_NEAR(result->loss / kBatch, losses[step], 1e-3 * losses[step]) << "step " << step;
+    EXPECT_NEAR(result->loss / kBatch, losses[step], within.losses * losses[step])
+        << "step " << step;
     if (step == 0) {
-      EXPECT_NEAR(result->loss / kBatch, losses[0], 1e-5 * losses[0]);
-      expect_close(network.layout(), network.gradient(), golden("gradient"), 1e-5);
+      EXPECT_NEAR(result->loss / kBatch, losses[0], within.loss * losses[0]);
+      expect_close(network.layout(), network.gradient(), golden("gradient"), within.gradients);
     }
     optimiser->apply({options.learning_rate, network.parameters(), network.gradient()});
   }
-  expect_close(network.layout(), network.parameters(), golden("trained"), 1e-3);
+  expect_close(network.layout(), network.parameters(), golden("trained"), within.weights);
+}
+
+TEST_P(Parity, GradientsAndTrainingAgree) {
+  expect_agreement(Tape::Factors::f32, {1e-5, 1e-5, 1e-3, 1e-3});
+}
+
+// Where the CPU multiplies no bf16, oneDNN computes the same numbers by other means.
+TEST_P(Parity, RoundedFactorsStayNear) {
+  if (!computes_bf16()) GTEST_SKIP() << "oneDNN has no bf16 for this CPU";
+  // Rounding turns some ReLUs and maxima round, whose gradients then are other ones: PyTorch's own
+  // autocast (make_torch_models.py --autocast) differs from its float64 by 0.085 (fedavg_cnn) to
+  // 0.43 (resnet20_bn) in the worst tensor. Where every function is smooth, gradients stay as near
+  // as the factors.
+  const auto& layers = GetParam().model.layers;
+  const bool kinks = std::any_of(layers.begin(), layers.end(), [](const Layer& layer) {
+    return std::holds_alternative<Relu>(layer);
+  });
+  if (kinks) {
+    expect_agreement(Tape::Factors::bf16, {3e-2, 0.5, 5e-2, 0.15});
+  } else {
+    expect_agreement(Tape::Factors::bf16, {3e-2, 3e-2, 3e-2, 3e-2});
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models,

@@ -163,6 +163,7 @@ TEST(WorkMessage, EveryOptionArrives) {
   plan.local = {"head.*"};
   plan.probe = {true, true, true, true, "head", true, 4, true};
   plan.candidates = 5;
+  plan.precision = Precision::bf16;
   Work work = test::some_work();
   work.plan = plan;
   const auto frame = encode(work).value();

@@ -194,6 +194,7 @@ early_stop_gradient_norm = 0.5
 meta = "reptile"
 meta_rate = 0.5
 meta_inner_steps = 9
+precision = "bf16"
 distil = "received"
 distil_weight = 0.25
 distil_temperature = 3.0
@@ -207,6 +208,7 @@ local = ["*"]
   EXPECT_EQ(plan.curriculum, (Curriculum{Curriculum::Pace::root, 0.5, 0.75, true, true}));
   EXPECT_EQ(plan.early_stop, (EarlyStop{0.25, 3, 0.01, 0.5}));
   EXPECT_EQ(plan.meta, (Meta{Meta::Kind::reptile, 0.5, 9}));
+  EXPECT_EQ(plan.precision, Precision::bf16);
   EXPECT_EQ(plan.distil, (Distillation{Distillation::Teacher::received, 0.25, 3.0, true}));
   EXPECT_EQ(plan.trainable, (Trainable{{"*.weight", "*.bias"}, {"*.bias"}, false}));
   EXPECT_EQ(plan.local, std::vector<std::string>{"*"});
