@@ -44,8 +44,8 @@ build_preset() {
   rm -f "$log"
 }
 
-# find_build PROGRAM…: sets `build` to the folder CHORUS_BUILD, or to that of the release preset after
-# building these.
+# find_build PROGRAM…: sets `build` to the folder CHORUS_BUILD, or to that of the release preset
+# after building these.
 find_build() {
   if [ -n "${CHORUS_BUILD:-}" ]; then
     build=$(cd "$CHORUS_BUILD" && pwd) || fail "CHORUS_BUILD: no folder $CHORUS_BUILD"

@@ -55,6 +55,11 @@ void show_sources(const TrainPlan& from, chorus_plan& plan) {
   plan.meta = static_cast<chorus_meta>(from.meta.kind);
   plan.meta_rate = from.meta.rate;
   plan.meta_inner_steps = from.meta.inner_steps;
+  plan.distil = static_cast<chorus_teacher>(from.distil.teacher);
+  plan.distil_weight = from.distil.weight;
+  plan.distil_temperature = from.distil.temperature;
+  plan.distil_not_true = from.distil.not_true;
+  plan.precision = static_cast<chorus_precision>(from.precision);
 }
 
 void show_parts(const TrainPlan& from, chorus_task& view) {

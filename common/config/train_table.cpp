@@ -152,8 +152,7 @@ void read_train(const TomlTable& table, TrainPlan& into) {
   table.number("clip_norm", into.clip_norm, {.min = 0, .max = 1e9});
   table.number("proximal", into.proximal, {.min = 0, .max = 1e9});
   table.whole("accumulate", into.accumulate, {1, 65'536});
-  table.choice(
-      "precision", into.precision, {{"f32", Precision::f32}, {"bf16", Precision::bf16}});
+  table.choice("precision", into.precision, {{"f32", Precision::f32}, {"bf16", Precision::bf16}});
   read_early_stop(table, into.early_stop);
   read_meta(table, into.meta);
   read_distillation(table, into.distil);

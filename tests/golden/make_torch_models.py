@@ -3,11 +3,12 @@
 
 Run with Debian's python3-torch (1.13):
 
-  /usr/bin/python3 tests/golden/make_torch_models.py [NAME …]
+  /usr/bin/python3 tests/golden/make_torch_models.py [--out FILE] [NAME …]
   /usr/bin/python3 tests/golden/make_torch_models.py --autocast NAME …
 
-The second form writes nothing: it prints how far gradients by PyTorch's own bfloat16 (autocast) are from
-those in float64, relative, for the tensor with the most and over all.
+The second form writes nothing: it prints how far gradients by PyTorch's own bfloat16 (autocast) are
+from those in float64, relative, for the tensor with the most and over all. compare_torch_live.py
+holds the trainer against the PyTorch that is installed.
 
 Parameters, examples and labels follow from a hash of their place, so that the tests make the same
 ones and the file stays small. Of each tensor it holds what tells whether another computation
@@ -23,10 +24,10 @@ in PyTorch's order (buffers left out of gradients, as zeros):
 
 tests/unit/client/train/reference_models.hpp holds the same models; keep the two in step.
 """
+import argparse
 import json
 import pathlib
 import struct
-import sys
 
 import numpy as np
 import torch
@@ -172,8 +173,10 @@ MODELS = {
         nn.Conv2d(32, 64, 5, 1, 2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(3136, 512), nn.ReLU(), nn.Linear(512, 10))),
     "cifar_cnn": ((3, 32, 32), 0, 10, lambda: nn.Sequential(
-        nn.Conv2d(3, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, 1, 1), nn.ReLU(), nn.Conv2d(64, 64, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(3, 32, 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(64, 64, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(4096, 512), nn.ReLU(), nn.Linear(512, 10))),
     "lenet5": ((1, 28, 28), 0, 10, lambda: nn.Sequential(
         nn.Conv2d(1, 6, 5, 1, 2), nn.Tanh(), nn.AvgPool2d(2),
@@ -296,13 +299,19 @@ def measure(name):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--autocast", action="store_true")
+    parser.add_argument("--out", type=pathlib.Path,
+                        default=pathlib.Path(__file__).parent / "models.safetensors")
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
     torch.set_default_dtype(torch.float64)
-    if sys.argv[1:2] == ["--autocast"]:
-        for name in sys.argv[2:]:
+    if arguments.autocast:
+        for name in arguments.names:
             compare_autocast(name)
         return
     header, data = {"__metadata__": {"torch": torch.__version__}}, b""
-    for name in sys.argv[1:] or MODELS:
+    for name in arguments.names or MODELS:
         for key, values in measure(name).items():
             body = values.astype("<f4").tobytes()
             header[f"{name}.{key}"] = {"dtype": "F32", "shape": list(values.shape),
@@ -310,9 +319,8 @@ def main():
             data += body
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % 64)
-    path = pathlib.Path(__file__).parent / "models.safetensors"
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
-    print(path, len(text) + len(data) + 8, "bytes")
+    arguments.out.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    print(arguments.out, len(text) + len(data) + 8, "bytes")
 
 
 if __name__ == "__main__":

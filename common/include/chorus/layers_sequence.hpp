@@ -44,8 +44,9 @@ struct SelfAttention {
   std::string name;
   std::uint64_t heads = 1;  ///< divides the features
   bool causal = false;      ///< a step sees itself and the steps before
-  std::uint64_t lora_rank = 0;  ///< of an adapter beside each of the two weights (docs/models.md); 0: none
-  double lora_alpha = 0.0;      ///< its factor is lora_alpha / lora_rank; 0: 1
+  std::uint64_t lora_rank =
+      0;  ///< of an adapter beside each of the two weights (docs/models.md); 0: none
+  double lora_alpha = 0.0;  ///< its factor is lora_alpha / lora_rank; 0: 1
   bool operator==(const SelfAttention&) const = default;
 };
 

@@ -84,8 +84,8 @@ struct Distillation {
 enum class Precision : std::uint8_t {
   f32 = 0,
   /// The factors of convolutions and of products with many rows are rounded to bfloat16, on devices
-  /// whose CPU multiplies those faster (AVX512-BF16, AMX); elsewhere as f32. Bits differ from one to
-  /// the other. Evaluation is in float32.
+  /// whose CPU multiplies those faster (AVX512-BF16, AMX); elsewhere as f32. Bits differ from one
+  /// to the other. Evaluation is in float32.
   bf16 = 1,
 };
 

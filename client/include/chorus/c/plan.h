@@ -63,6 +63,14 @@ typedef enum chorus_meta {
   CHORUS_META_FIRST_ORDER_MAML = 2
 } chorus_meta;
 
+typedef enum chorus_teacher {
+  CHORUS_TEACHER_NONE = 0,
+  CHORUS_TEACHER_RECEIVED = 1, /* the model as it was received */
+  CHORUS_TEACHER_GIVEN = 2     /* the vector "teacher" */
+} chorus_teacher;
+
+typedef enum chorus_precision { CHORUS_F32 = 0, CHORUS_BF16 = 1 } chorus_precision;
+
 /* A list of patterns of tensor names: '*' stands for any characters, '?' for one. */
 typedef struct chorus_patterns {
   const char* const* items;
@@ -131,6 +139,12 @@ typedef struct chorus_plan {
   bool probe_by_class;
   uint32_t probe_batches;
   bool probe_only;
+
+  chorus_teacher distil; /* [distillation] */
+  double distil_weight;
+  double distil_temperature;
+  bool distil_not_true;
+  chorus_precision precision; /* a permission: float32 is right, too */
 } chorus_plan;
 
 #ifdef __cplusplus

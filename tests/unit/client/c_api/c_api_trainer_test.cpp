@@ -165,6 +165,8 @@ TEST_F(CTrainer, SeesEveryFieldOfThePlan) {
   plan.source = {GradientSource::Kind::zeroth_order, 13, 0.01};
   plan.control = ControlVariates::from_gradient;
   plan.meta = {Meta::Kind::reptile, 0.9, 14};
+  plan.distil = {Distillation::Teacher::given, 0.125, 4.0, true};
+  plan.precision = Precision::bf16;
   plan.trainable = {{"out.*", "norm.weight"}, {"*.bias"}, true};
   plan.local = {"norm.running_*"};
   plan.probe = {true, true, true, true, "out", true, 15, true};
@@ -203,6 +205,11 @@ TEST_F(CTrainer, SeesEveryFieldOfThePlan) {
     EXPECT_EQ(p.meta, CHORUS_META_REPTILE);
     EXPECT_EQ(p.meta_rate, 0.9);
     EXPECT_EQ(p.meta_inner_steps, 14U);
+    EXPECT_EQ(p.distil, CHORUS_TEACHER_GIVEN);
+    EXPECT_EQ(p.distil_weight, 0.125);
+    EXPECT_EQ(p.distil_temperature, 4.0);
+    EXPECT_TRUE(p.distil_not_true);
+    EXPECT_EQ(p.precision, CHORUS_BF16);
     EXPECT_EQ(p.trainable.count, 2U);
     EXPECT_STREQ(p.trainable.items[1], "norm.weight");
     EXPECT_EQ(p.frozen.count, 1U);

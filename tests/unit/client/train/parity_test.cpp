@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -83,8 +84,10 @@ double projection(std::uint64_t seed, std::span<const float> numbers) {
 class Parity : public testing::TestWithParam<ReferenceModel> {
  protected:
   void SetUp() override {
-    auto file =
-        tensor::read_safetensors(std::filesystem::path(CHORUS_GOLDEN_DIR) / "models.safetensors");
+    const char* const live = std::getenv("CHORUS_TORCH_MODELS");  // compare_torch_live.py
+    auto file = tensor::read_safetensors(
+        live != nullptr ? std::filesystem::path(live)
+                        : std::filesystem::path(CHORUS_GOLDEN_DIR) / "models.safetensors");
     ASSERT_TRUE(file) << file.error().to_string();
     golden_ = std::move(file).value();
   }
