@@ -62,11 +62,6 @@ struct DataConfig {
   double hold_out = 0.2;                 ///< of this device's examples: for evaluation tasks
 };
 
-/// Whether a test set is put aside.
-inline bool has_test_set(const DataConfig& data) noexcept {
-  return data.test_fraction > 0.0 || !data.test_keys.empty();
-}
-
 struct AgentConfig {
   std::string server;  ///< "host:port"; empty: the one enrolled at
   std::filesystem::path state;
