@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "chorus/kernels/products.hpp"
+#include "chorus/kernels/training.hpp"
 #include "client/train/plan_runner.hpp"
 #include "client/train/tape/tape.hpp"
 #include "common/tensor/model_costs.hpp"
@@ -38,10 +39,43 @@ double product(const std::vector<std::uint64_t>& shape) {
   });
 }
 
-double training_flops(const ModelSpec& model) {
+// What a step cannot do without, per example of its batch.
+struct Needs {
+  double flops = 0.0;
+  double bytes = 0.0;  // weights: read forwards, backwards and by the step, written; values: three
+                       // times
+  double working_set = 0.0;  // bytes that a step touches
+};
+
+Needs needs_of(const ModelSpec& model, double batch) {
   const auto costs = tensor::costs_of(model);
   if (!costs) stop(costs.error().to_string());
-  return tensor::training_flops(*costs);
+  double parameters = 0;
+  double values = 0;
+  for (const tensor::LayerCost& cost : *costs) {
+    parameters += sizeof(float) * static_cast<double>(cost.parameters);
+    values += static_cast<double>(cost.activation_bytes);
+  }
+  return {tensor::training_flops(*costs),
+          4 * parameters / batch + 3 * values,
+          parameters + values * batch};
+}
+
+// Bytes per second of w ← w − rate·g over so much memory: from the cache where it fits, else from
+// beyond.
+double bandwidth(double working_set) {
+  const auto count = static_cast<std::size_t>(std::clamp(working_set, 4096.0, 256e6) / 8);
+  std::vector<float> w(count, 1.0F);
+  std::vector<float> g(count, 0.5F);
+  const auto rounds = static_cast<int>(std::max(1.0, 4e6 / static_cast<double>(count)));
+  double best = 0;
+  for (int repetition = 0; repetition < 10; ++repetition) {
+    const auto begin = Clock::now();
+    for (int i = 0; i < rounds; ++i) kernels::sgd_step_f32(1e-3F, 0.0F, {w, g, {}, {}});
+    const std::chrono::duration<double> spent = Clock::now() - begin;
+    best = std::max(best, 12.0 * static_cast<double>(count) * rounds / spent.count());
+  }
+  return best;
 }
 
 client::Dataset examples(const test::ReferenceModel& reference, std::size_t count) {
@@ -86,8 +120,10 @@ void measure(const test::ReferenceModel& reference,
   const auto report = train::run_plan(**network, data, plan, {&never});
   const std::chrono::duration<double> spent = Clock::now() - begin;
   if (!report) stop(report.error().to_string());
+  const Needs needs = needs_of(reference.model, batch);
   std::cout << "{\"samples_per_s\": " << static_cast<double>(report->steps) * batch / spent.count()
-            << ", \"flops\": " << training_flops(reference.model)
+            << ", \"flops\": " << needs.flops << ", \"bytes\": " << needs.bytes
+            << ", \"bytes_per_s\": " << bandwidth(needs.working_set)
             << ", \"arena_bytes\": " << (*network)->arena_bytes() << "}" << std::endl;
 }
 
