@@ -1,139 +1,182 @@
-// Group norm and scale-and-shift: plain loops over channels. Compiled with -O3.
-#include <algorithm>
+// Group norm and scale-and-shift, on the loops over channels, in whatever layout they know.
 #include <cmath>
+#include <memory>
+#include <vector>
 
+#include "chorus/kernels/channels.hpp"
+#include "client/train/tape/describe.hpp"
 #include "client/train/tape/layers.hpp"
 
 namespace chorus::train {
 namespace {
 
-// A sum in sixteen parts, so that the loop is vectorised and the error does not grow with n.
-template <class Term>
-double sum_of(std::size_t n, const Term& term) {
-  constexpr std::size_t kParts = 16;
-  float parts[kParts] = {};
-  double sum = 0.0;
-  std::size_t i = 0;
-  for (; i + kParts <= n; i += kParts) {
-    for (std::size_t j = 0; j < kParts; ++j) parts[j] += term(i + j);
-    if (i / kParts % 256 == 255) {  // long sums leave float in time
-      for (float& part : parts) {
-        sum += double{part};
-        part = 0.0F;
-      }
-    }
+using kernels::ChannelLayout;
+
+// In a layout that the loops know.
+Value in_channels(Graph& graph, const Value& value) {
+  return describe::channels_of(value.desc) ? value : graph.rows(Pass::forward, value);
+}
+
+/// Per channel, padding included: what padding holds is 0, so its values stay 0.
+struct Channels {
+  explicit Channels(std::size_t count)
+      : scale(count), shift(count), slope(count), sum(count), products(count) {}
+  std::vector<float> scale, shift, slope;
+  std::vector<double> sum, products;
+};
+
+// ---- group norm ----
+
+struct Groups {
+  ChannelLayout at;  ///< of one example
+  std::size_t batch = 0;
+  std::size_t channels = 0;
+  std::size_t count = 0;  ///< of groups
+  double epsilon = 0.0;
+
+  std::size_t members() const { return channels / count; }
+  double size() const { return static_cast<double>(members() * at.positions); }
+};
+
+struct GroupState {
+  GroupState(const Groups& g)
+      : now(g.at.channels()),
+        mean(g.batch * g.at.channels()),
+        inverse(g.batch * g.at.channels()),
+        dweight(g.channels),
+        dbias(g.channels) {}
+  Channels now;                 ///< of the example at hand
+  std::vector<float> mean;      ///< of each example and channel: its group's
+  std::vector<double> inverse;  ///< 1 / sqrt(variance + epsilon)
+  std::vector<double> dweight, dbias;
+};
+
+// write(c, f(sum of one group's channels)) for every channel c of the group.
+template <class Sum, class Write>
+void by_group(const Groups& g, const Sum& of_channel, const Write& write) {
+  for (std::size_t first = 0; first < g.channels; first += g.members()) {
+    double sum = 0.0;
+    for (std::size_t c = first; c < first + g.members(); ++c) sum += of_channel(c);
+    for (std::size_t c = first; c < first + g.members(); ++c) write(c, sum);
   }
-  for (const float part : parts) sum += double{part};
-  for (; i < n; ++i) sum += double{term(i)};
-  return sum;
 }
 
-struct Sizes {
-  std::size_t batch;
-  std::size_t channels;
-  std::size_t positions;
-};
-
-Sizes sizes_of(const Value& value) {
-  const Dims dims = value.dims();
-  const auto batch = static_cast<std::size_t>(dims[0]);
-  const auto channels = static_cast<std::size_t>(dims[1]);
-  return {batch, channels, elements(dims) / batch / channels};
+void normalise(const Groups& g,
+               GroupState& state,
+               std::size_t n,
+               const float* weight,
+               const float* bias,
+               std::span<const float> x,
+               std::span<float> y) {
+  Channels& now = state.now;
+  const std::size_t stride = g.at.channels();
+  const std::span<float> mean(state.mean.data() + n * stride, stride);
+  double* const inverse = state.inverse.data() + n * stride;
+  kernels::channel_sums_f32(g.at, x, now.sum);
+  by_group(
+      g,
+      [&](std::size_t c) { return now.sum[c]; },
+      [&](std::size_t c, double sum) { mean[c] = static_cast<float>(sum / g.size()); });
+  kernels::channel_squares_f32(g.at, x, mean, now.products);
+  by_group(
+      g,
+      [&](std::size_t c) { return now.products[c]; },
+      [&](std::size_t c, double sum) { inverse[c] = 1.0 / std::sqrt(sum / g.size() + g.epsilon); });
+  for (std::size_t c = 0; c < g.channels; ++c) {
+    now.scale[c] = static_cast<float>(double{weight[c]} * inverse[c]);
+    now.shift[c] = bias[c];
+  }
+  kernels::channel_map_f32(g.at, {mean, now.scale, now.shift}, x, y);
 }
 
-struct Moments {
-  float mean;
-  float scale;  // 1 / sqrt(variance + epsilon)
-};
+// With r = inverse, x̂ = (x − μ)·r, sums over the group:
+// dx = r·(w·dy − Σ w·dy / size − x̂·Σ w·dy·x̂ / size); dweight += Σ dy·x̂, dbias += Σ dy.
+void go_back(const Groups& g,
+             GroupState& state,
+             std::size_t n,
+             const float* weight,
+             std::span<const float> x,
+             std::span<const float> dy,
+             std::span<float> dx) {
+  Channels& now = state.now;
+  const std::size_t stride = g.at.channels();
+  const std::span<const float> mean(state.mean.data() + n * stride, stride);
+  const double* const inverse = state.inverse.data() + n * stride;
+  kernels::channel_sums_f32(g.at, dy, now.sum);
+  kernels::channel_products_f32(g.at, x, mean, dy, now.products);
+  for (std::size_t c = 0; c < g.channels; ++c) {
+    state.dweight[c] += now.products[c] * inverse[c];
+    state.dbias[c] += now.sum[c];
+    now.scale[c] = static_cast<float>(double{weight[c]} * inverse[c]);
+  }
+  by_group(
+      g,
+      [&](std::size_t c) { return double{weight[c]} * now.sum[c]; },
+      [&](std::size_t c, double sum) {
+        now.shift[c] = static_cast<float>(-inverse[c] * sum / g.size());
+      });
+  by_group(
+      g,
+      [&](std::size_t c) { return double{weight[c]} * now.products[c] * inverse[c]; },
+      [&](std::size_t c, double sum) {
+        now.slope[c] = static_cast<float>(inverse[c] * inverse[c] * sum / g.size());
+      });
+  kernels::channel_slopes_f32(g.at, {mean, now.scale, now.shift}, {now.slope, x, dy, dx});
+}
 
-Moments moments_of(const float* x, std::size_t n, double epsilon) {
-  const double mean = sum_of(n, [x](std::size_t i) { return x[i]; }) / static_cast<double>(n);
-  const auto middle = static_cast<float>(mean);
-  const double squares = sum_of(n, [x, middle](std::size_t i) {
-    const float off = x[i] - middle;
-    return off * off;
-  });
-  const double variance = squares / static_cast<double>(n);
-  return {middle, static_cast<float>(1.0 / std::sqrt(variance + epsilon))};
+void store(const std::vector<double>& sums, float* gradient) {
+  for (std::size_t c = 0; c < sums.size(); ++c) gradient[c] = static_cast<float>(sums[c]);
 }
 
 }  // namespace
 
 void add_layer(Graph& graph, const GroupNorm& layer, const Place& place) {
-  const Value x = graph.rows(Pass::forward, graph.current);
-  const Sizes s = sizes_of(x);
-  const std::size_t groups = layer.groups;
-  const std::size_t members = s.channels / groups;
-  const std::size_t size = members * s.positions;  // of a group
-  const double epsilon = layer.epsilon;
+  const Value x = in_channels(graph, graph.current);
+  Groups g;
+  g.at = describe::channels_of(x.desc).value();
+  g.batch = g.at.examples;
+  g.at.examples = 1;
+  g.channels = static_cast<std::size_t>(x.dims()[1]);
+  g.count = layer.groups;
+  g.epsilon = layer.epsilon;
+  const auto state = std::make_shared<GroupState>(g);
   const Tensor weight = place.tensors[0];
   const Tensor bias = place.tensors[1];
   const Value y = graph.make(x.desc);
-  const Value moments =
-      graph.make(Dims{static_cast<std::int64_t>(s.batch), static_cast<std::int64_t>(groups), 2});
-  graph.step(Pass::forward, {x, y, moments}, [=, &graph] {
-    const float* const w = graph.at(weight.value);
-    const float* const b = graph.at(bias.value);
-    for (std::size_t g = 0; g < s.batch * groups; ++g) {
-      const float* const in = graph.at(x) + g * size;
-      float* const out = graph.at(y) + g * size;
-      const Moments m = moments_of(in, size, epsilon);
-      graph.at(moments)[2 * g] = m.mean;
-      graph.at(moments)[2 * g + 1] = m.scale;
-      for (std::size_t c = 0; c < members; ++c) {
-        const std::size_t channel = g % groups * members + c;
-        const float scale = m.scale * w[channel];
-        const float shift = b[channel] - m.mean * scale;
-        const std::size_t first = c * s.positions;
-        for (std::size_t i = first; i < first + s.positions; ++i) out[i] = in[i] * scale + shift;
-      }
+  const std::size_t values = g.at.values();
+  const auto example = [values](float* numbers, std::size_t n) {
+    return std::span<float>(numbers + n * values, values);
+  };
+  graph.step(Pass::forward, {x, y}, [=, &graph] {
+    for (std::size_t n = 0; n < g.batch; ++n) {
+      normalise(g,
+                *state,
+                n,
+                graph.at(weight.value),
+                graph.at(bias.value),
+                example(graph.at(x), n),
+                example(graph.at(y), n));
     }
   });
   graph.current = y;
   graph.on_backward(
       [=, &graph](const Value& gradient, bool) {
-        const Value dy = graph.rows(Pass::backward, gradient);
-        const Value dx = graph.make(x.desc);
-        graph.step(Pass::backward, {x, dy, dx, moments}, [=, &graph] {
-          const float* const w = graph.at(weight.value);
-          float* const dw = graph.at(weight.gradient);
-          float* const db = graph.at(bias.gradient);
-          std::fill_n(dw, s.channels, 0.0F);
-          std::fill_n(db, s.channels, 0.0F);
-          for (std::size_t g = 0; g < s.batch * groups; ++g) {
-            const float* const in = graph.at(x) + g * size;
-            const float* const above = graph.at(dy) + g * size;
-            float* const below = graph.at(dx) + g * size;
-            const float mean = graph.at(moments)[2 * g];
-            const float scale = graph.at(moments)[2 * g + 1];
-            double sum = 0.0;     // Σ w·dy
-            double with_x = 0.0;  // Σ w·dy·x̂
-            for (std::size_t c = 0; c < members; ++c) {
-              const std::size_t channel = g % groups * members + c;
-              const float* const in_c = in + c * s.positions;
-              const float* const above_c = above + c * s.positions;
-              const double slopes =
-                  sum_of(s.positions, [above_c](std::size_t i) { return above_c[i]; });
-              const double weighted = sum_of(s.positions, [=](std::size_t i) {
-                return above_c[i] * ((in_c[i] - mean) * scale);
-              });
-              dw[channel] += static_cast<float>(weighted);
-              db[channel] += static_cast<float>(slopes);
-              sum += slopes * double{w[channel]};
-              with_x += weighted * double{w[channel]};
-            }
-            const auto n = static_cast<double>(size);
-            const auto flat = static_cast<float>(sum / n);
-            const auto tilt = static_cast<float>(with_x / n);
-            for (std::size_t c = 0; c < members; ++c) {
-              const float factor = w[g % groups * members + c];
-              const std::size_t first = c * s.positions;
-              for (std::size_t i = first; i < first + s.positions; ++i) {
-                const float normal = (in[i] - mean) * scale;
-                below[i] = scale * (factor * above[i] - flat - normal * tilt);
-              }
-            }
+        const Value dy = graph.converted(Pass::backward, gradient, x.desc);
+        const Value dx = dy.exclusive ? dy : graph.make(x.desc);
+        graph.step(Pass::backward, {x, dy, dx}, [=, &graph] {
+          state->dweight.assign(g.channels, 0.0);
+          state->dbias.assign(g.channels, 0.0);
+          for (std::size_t n = 0; n < g.batch; ++n) {
+            go_back(g,
+                    *state,
+                    n,
+                    graph.at(weight.value),
+                    example(graph.at(x), n),
+                    example(graph.at(dy), n),
+                    example(graph.at(dx), n));
           }
+          store(state->dweight, graph.at(weight.gradient));
+          store(state->dbias, graph.at(bias.gradient));
         });
         return dx;
       },
@@ -141,42 +184,38 @@ void add_layer(Graph& graph, const GroupNorm& layer, const Place& place) {
 }
 
 void add_layer(Graph& graph, const ScaleShift&, const Place& place) {
-  const Value x = graph.rows(Pass::forward, graph.current);
-  const Sizes s = sizes_of(x);
+  const Value x = in_channels(graph, graph.current);
+  const ChannelLayout at = describe::channels_of(x.desc).value();
+  const auto channels = static_cast<std::size_t>(x.dims()[1]);
   const Tensor weight = place.tensors[0];
   const Tensor bias = place.tensors[1];
+  const auto state = std::make_shared<Channels>(at.channels());
+  const auto zeros = std::make_shared<const std::vector<float>>(at.channels());
   const Value y = graph.make(x.desc);
+  const std::size_t values = at.values();
   graph.step(Pass::forward, {x, y}, [=, &graph] {
-    for (std::size_t row = 0; row < s.batch * s.channels; ++row) {
-      const float scale = graph.at(weight.value)[row % s.channels];
-      const float shift = graph.at(bias.value)[row % s.channels];
-      const float* const in = graph.at(x) + row * s.positions;
-      float* const out = graph.at(y) + row * s.positions;
-      for (std::size_t i = 0; i < s.positions; ++i) out[i] = in[i] * scale + shift;
-    }
+    std::copy_n(graph.at(weight.value), channels, state->scale.data());
+    std::copy_n(graph.at(bias.value), channels, state->shift.data());
+    kernels::channel_map_f32(
+        at, {*zeros, state->scale, state->shift}, {graph.at(x), values}, {graph.at(y), values});
   });
   graph.current = y;
   graph.on_backward(
       [=, &graph](const Value& gradient, bool wanted) {
-        const Value dy = graph.rows(Pass::backward, gradient);
-        const Value dx = wanted ? graph.make(x.desc) : Value{};
+        const Value dy = graph.converted(Pass::backward, gradient, x.desc);
+        const Value dx = !wanted ? Value{} : dy.exclusive ? dy : graph.make(x.desc);
         graph.step(Pass::backward, {x, dy, dx}, [=, &graph] {
-          float* const dw = graph.at(weight.gradient);
-          float* const db = graph.at(bias.gradient);
-          std::fill_n(dw, s.channels, 0.0F);
-          std::fill_n(db, s.channels, 0.0F);
-          for (std::size_t row = 0; row < s.batch * s.channels; ++row) {
-            const float* const in = graph.at(x) + row * s.positions;
-            const float* const above = graph.at(dy) + row * s.positions;
-            dw[row % s.channels] += static_cast<float>(
-                sum_of(s.positions, [=](std::size_t i) { return above[i] * in[i]; }));
-            db[row % s.channels] +=
-                static_cast<float>(sum_of(s.positions, [=](std::size_t i) { return above[i]; }));
-            if (!dx) continue;
-            const float scale = graph.at(weight.value)[row % s.channels];
-            float* const below = graph.at(dx) + row * s.positions;
-            for (std::size_t i = 0; i < s.positions; ++i) below[i] = above[i] * scale;
+          const std::span<const float> in(graph.at(x), values);
+          const std::span<const float> above(graph.at(dy), values);
+          kernels::channel_sums_f32(at, above, state->sum);
+          kernels::channel_products_f32(at, in, *zeros, above, state->products);
+          for (std::size_t c = 0; c < channels; ++c) {
+            graph.at(weight.gradient)[c] = static_cast<float>(state->products[c]);
+            graph.at(bias.gradient)[c] = static_cast<float>(state->sum[c]);
           }
+          if (!dx) return;
+          kernels::channel_slopes_f32(
+              at, {*zeros, state->scale, *zeros}, {*zeros, in, above, {graph.at(dx), values}});
         });
         return dx;
       },

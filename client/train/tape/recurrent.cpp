@@ -73,6 +73,7 @@ struct Level {
   Value y;                // (batch, steps, stride)
   Value gates;            // (rows, kinds · units): after their activation
   Value side;             // LSTM: c (rows, units); GRU: the state's parts (rows, 3 · units)
+  Value bias;             // what the gates begin with: of the input, in an LSTM of both
 
   bool lstm() const { return kinds == 4; }
   const Value& state_sums() const { return lstm() ? gates : side; }  // (rows, kinds · units)
@@ -82,29 +83,37 @@ Value matrix(Graph& graph, std::size_t rows, std::size_t columns) {
   return graph.make(Dims{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)});
 }
 
-// gates of all steps ← x·W_ihᵀ + b_ih
+// Level::bias
+Value first_bias(Graph& graph, const Level& l) {
+  if (!l.lstm()) return l.weights.input_bias.value;
+  const std::size_t width = l.kinds * l.sweep.units;
+  const Value sum = graph.make(Dims{static_cast<std::int64_t>(width)});
+  graph.step(Pass::forward, {sum}, [=, &graph] {
+    kernels::add_f32({graph.at(l.weights.input_bias.value), width},
+                     {graph.at(l.weights.state_bias.value), width},
+                     {graph.at(sum), width});
+  });
+  return sum;
+}
+
+// gates of all steps ← x·W_ihᵀ + bias
 void input_products(const Graph& graph, const Level& l) {
   const Linear linear{l.sweep.rows(),
                       l.sweep.inputs,
                       l.kinds * l.sweep.units,
                       graph.at(l.weights.input.value),
-                      graph.at(l.weights.input_bias.value)};
+                      graph.at(l.bias)};
   linear.forward(graph.at(l.x), l.sweep.inputs, graph.at(l.gates), l.kinds * l.sweep.units);
 }
 
-// What the state's products are added to: the gates, or in a GRU a part of its own.
-void add_state_bias(const Graph& graph, const Level& l) {
+// What a GRU's state begins with; an LSTM's is among the gates' already.
+void begin_state(const Graph& graph, const Level& l) {
+  if (l.lstm()) return;
   const Sweep& s = l.sweep;
   const std::size_t width = l.kinds * s.units;
   const float* const bias = graph.at(l.weights.state_bias.value);
-  float* const sums = graph.at(l.state_sums());
   for (std::size_t row = 0; row < s.rows(); ++row) {
-    const std::span<float> one(sums + row * width, width);
-    if (l.lstm()) {
-      kernels::add_f32(one, {bias, width}, one);
-    } else {
-      std::copy_n(bias, width, one.data());
-    }
+    std::copy_n(bias, width, graph.at(l.side) + row * width);
   }
 }
 
@@ -138,7 +147,7 @@ void forward(const Graph& graph, const Level& l) {
   const Sweep& s = l.sweep;
   const std::size_t width = l.kinds * s.units;
   input_products(graph, l);
-  add_state_bias(graph, l);
+  begin_state(graph, l);
   const float* const weight = graph.at(l.weights.state.value);
   for (std::size_t k = 0; k < s.steps; ++k) {
     float* const sums = graph.at(l.state_sums()) + s.step(k) * width;
@@ -288,9 +297,9 @@ RoundedLinear::Sizes input_sizes(const Level& l) {
 RoundedLinear add_rounded_forward(Graph& graph, const Level& l) {
   const Sweep& s = l.sweep;
   const std::size_t width = l.kinds * s.units;
-  RoundedLinear input(graph, input_sizes(l), l.weights.input.value, l.weights.input_bias.value);
+  RoundedLinear input(graph, input_sizes(l), l.weights.input.value, l.bias);
   input.forward(l.x, l.gates);
-  graph.step(Pass::forward, {l.state_sums()}, [=, &graph] { add_state_bias(graph, l); });
+  graph.step(Pass::forward, {l.side}, [=, &graph] { begin_state(graph, l); });
   const RoundedSteps products(graph,
                               Pass::forward,
                               {.rows = s.batch,
@@ -363,11 +372,13 @@ void add_level(Graph& graph, bool lstm, std::size_t units, std::span<const Tenso
     l.y = y;
     l.gates = matrix(graph, batch * steps, l.kinds * units);
     l.side = matrix(graph, batch * steps, lstm ? units : 3 * units);
+    l.bias = first_bias(graph, l);
     levels.push_back(l);
     if (RoundedLinear::pays(graph, {batch * steps, units, l.kinds * units})) {
       rounded.push_back(add_rounded_forward(graph, l));
     } else {
-      graph.step(Pass::forward, {x, y, l.gates, l.side}, [=, &graph] { forward(graph, l); });
+      graph.step(
+          Pass::forward, {x, y, l.gates, l.side, l.bias}, [=, &graph] { forward(graph, l); });
     }
   }
   graph.current = y;
