@@ -161,7 +161,8 @@ VectorStats stats_f32(std::span<const float> x) noexcept {
 void product_nt_f32(const Product& p) noexcept {
   require(p.lda >= p.k && p.ldb >= p.k && p.ldc >= p.n, "product_nt_f32: rows overlap");
   const ProductTable& products = *table().products;
-  const bool one_sum = p.m >= kOneSumRows && p.k >= kOneSumLength;
+  // Turning A round costs about as much as the products with some columns.
+  const bool one_sum = p.m >= kOneSumRows && p.n >= kOneSumColumns && p.k >= kOneSumLength;
   (one_sum ? products.turned : products.dots)(
       {p.m, p.n, p.k, p.a, p.lda, 1, p.b, p.ldb, p.c, p.ldc, p.alpha, p.beta});
 }

@@ -90,8 +90,10 @@ const std::vector<Problem>& problems() {
     // Around the edges of pieces, panels, tiles and blocks.
     for (const std::size_t k : {63U, 64U, 255U, 256U, 257U, 600U}) {
       for (const std::size_t m : {7U, 11U, 12U, 16U, 17U, 32U, 33U, 70U})
-        list.push_back({m, 45, k});
+        list.push_back({m, 70, k});
     }
+    list.push_back({18, 63, 300});
+    list.push_back({18, 64, 300});
     list.push_back({18, 1100, 257, -0.5F, 0.25F});
     list.push_back({600, 80, 300, 2.0F, 1.0F});
     return list;

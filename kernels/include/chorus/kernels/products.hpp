@@ -24,17 +24,17 @@ struct Product {
 };
 
 inline constexpr std::size_t kOneSumRows = 12;
+inline constexpr std::size_t kOneSumColumns = 64;
 inline constexpr std::size_t kOneSumLength = 64;
 
 /// With s the sum over p: C[i,j] ← α·s when β = 0, else fma(α, s, β·C[i,j]).
 ///
 /// nn: s = Σ_p A[i,p]·B[p,j]   A m × k, B k × n. One sum in the order of p, by fused multiply-add.
 /// tn: s = Σ_p A[p,i]·B[p,j]   A k × m, B k × n. The same.
-/// nt: s = Σ_p A[i,p]·B[j,p]   A m × k, B n × k. The same with m ≥ kOneSumRows and k ≥
-/// kOneSumLength.
-///     Else sixteen sums, of the p that are equal mod 16; then sum[j] += sum[j + h] for h = 8, 4,
-///     2,
-///     1. B is read once, as it lies.
+/// nt: s = Σ_p A[i,p]·B[j,p]   A m × k, B n × k. The same with m ≥ kOneSumRows, n ≥ kOneSumColumns
+/// and
+///     k ≥ kOneSumLength: B is read once, as it lies. Else sixteen sums, of the p that are equal
+///     mod 16; then sum[j] += sum[j + h] for h = 8, 4, 2, 1.
 ///
 /// Uses up to 96 KiB of stack.
 ///
