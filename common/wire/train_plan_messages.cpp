@@ -368,7 +368,7 @@ void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto) {
   proto->set_clip_norm(plan.clip_norm);
   proto->set_proximal(plan.proximal);
   if (plan.accumulate != 1) proto->set_accumulate(plan.accumulate);
-  proto->set_precision(static_cast<pb::Precision>(plan.precision));
+  if (plan.precision == Precision::bf16) proto->set_precision(pb::PRECISION_BF16);
   steps_to(plan, proto);
   parts_to(plan, proto);
 }

@@ -328,7 +328,8 @@ TEST(JobConfig, SaysWhatIsWrongWithTheModel) {
       {job + "[[model.layers]]\ntype = \"dense\"\n",
        "job.toml:5:1: model.layers[0].units is missing: expected the number of outputs"},
       {job + "[[model.layers]]\ntype = \"dense\"\nunits = 3\nkernel = 3",
-       "job.toml:8:1: model.layers.kernel: unknown key; known here: bias, name, type, units"},
+       "job.toml:8:1: model.layers.kernel: unknown key; known here: bias, lora_alpha, lora_rank, "
+       "name, type, units"},
       {job + "[[model.layers]]\ntype = \"dense\"\nname = \"a b\"\nunits = 3",
        "job.toml:7:8: model.layers[0].name = \"a b\": expected a name of A-Z, a-z, 0-9, '.', '_' "
        "or "
