@@ -1,5 +1,6 @@
 #include "admin/job_source.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <optional>
 #include <regex>
@@ -96,6 +97,12 @@ Result<std::string> with_model(const std::string& text,
                           file_name));
 }
 
+bool has_adapters(const TensorLayout& layout) {
+  return std::any_of(layout.tensors.begin(), layout.tensors.end(), [](const TensorSpec& tensor) {
+    return is_adapter_name(tensor.name);
+  });
+}
+
 Result<void> check_length(const std::string& text, const std::string& file_name) {
   if (text.size() <= limits::kJobFileBytesMax) return {};
   return fail(errc::malformed_file,
@@ -139,7 +146,10 @@ Result<JobSource> expand_job(std::string text,
     CHORUS_TRY(const auto model, config::parse_model_file(text, file_name));
     CHORUS_TRY(const auto layout, layout_of(model.model));
     CHORUS_TRY(const auto weights, tensor::read_weights(names.weights));
-    CHORUS_TRY(const auto start, initial_parameters(model.model, names.seed));
+    std::vector<float> start;  // of adapters; nothing else is drawn where the file has it
+    if (has_adapters(layout)) {
+      CHORUS_TRY(start, initial_parameters(model.model, names.seed));
+    }
     auto parameters = tensor::parameters_from(layout, weights, start);
     if (!parameters) return std::move(parameters).error().during(names.weights.string());
     job.parameters = std::move(*parameters);

@@ -259,27 +259,17 @@ Result<client::Split> split_by_key(const client::ExampleKeys& keys,
   return split;
 }
 
-// Numbers of the examples in the files.
-struct Rows {
-  std::vector<std::uint32_t> test;
-  std::vector<std::uint32_t> others;
-};
-
-// The test set is drawn before anything is divided: the same for every device.
-Result<Rows> put_test_aside(const Examples& examples, const DataConfig& config) {
-  Rows rows;
-  if (!has_test_set(config)) {
-    rows.others.resize(examples.dataset.size());
-    std::iota(rows.others.begin(), rows.others.end(), 0U);
-    return rows;
+// The test set (holdout) is drawn before anything is divided: the same for every device. Numbers
+// are those of the examples in the files.
+Result<client::Split> put_test_aside(const Examples& examples, const DataConfig& config) {
+  if (!config.test_keys.empty()) return split_by_key(examples.keys, config.test_keys);
+  if (has_test_set(config)) {
+    return client::split_holdout(examples.dataset.size(), config.test_fraction, config.seed);
   }
-  CHORUS_TRY(auto split,
-             config.test_keys.empty()
-                 ? client::split_holdout(examples.dataset.size(), config.test_fraction, config.seed)
-                 : split_by_key(examples.keys, config.test_keys));
-  rows.test = std::move(split.holdout);
-  rows.others = std::move(split.train);
-  return rows;
+  client::Split all;
+  all.train.resize(examples.dataset.size());
+  std::iota(all.train.begin(), all.train.end(), 0U);
+  return all;
 }
 
 Result<Examples> only(const Examples& examples, const std::vector<std::uint32_t>& rows) {
@@ -328,8 +318,8 @@ Result<DeviceData> load_data(const DataConfig& config) {
   CHORUS_OK(check_data(config));
   CHORUS_TRY(const auto kind, parse_kind(config.partition));
   CHORUS_TRY(const Examples examples, read_files(config));
-  CHORUS_TRY(const Rows rows, put_test_aside(examples, config));
-  CHORUS_TRY(const Examples others, only(examples, rows.others));
+  CHORUS_TRY(const client::Split rows, put_test_aside(examples, config));
+  CHORUS_TRY(const Examples others, only(examples, rows.train));
   CHORUS_TRY(const auto parts, partition(others, config, kind));
   const std::vector<std::uint32_t>& mine = parts.at(config.part);
   const std::string number = std::to_string(config.part);
@@ -337,13 +327,13 @@ Result<DeviceData> load_data(const DataConfig& config) {
   const std::uint64_t seed = stream_key(config.seed, purpose);
   CHORUS_TRY(auto split, client::split_holdout(mine.size(), config.hold_out, seed));
   for (auto* const side : {&split.train, &split.holdout}) {
-    for (std::uint32_t& row : *side) row = rows.others[mine[row]];
+    for (std::uint32_t& row : *side) row = rows.train[mine[row]];
   }
   CHORUS_TRY(const Dataset all, normalise(config, examples.dataset, split.train));
   DeviceData data;
   CHORUS_TRY(data.train, all.subset(split.train));
   CHORUS_TRY(data.holdout, all.subset(split.holdout));
-  CHORUS_TRY(data.test, all.subset(rows.test));
+  CHORUS_TRY(data.test, all.subset(rows.holdout));
   return data;
 }
 
@@ -351,10 +341,10 @@ Result<Dataset> load_test_data(const DataConfig& config) {
   CHORUS_OK(check_data(config));
   CHORUS_OK(parse_kind(config.partition));
   CHORUS_TRY(const Examples examples, read_files(config));
-  CHORUS_TRY(const Rows rows, put_test_aside(examples, config));
+  CHORUS_TRY(const client::Split rows, put_test_aside(examples, config));
   if (!has_test_set(config)) return normalise(config, examples.dataset, {});
-  CHORUS_TRY(const Dataset all, normalise(config, examples.dataset, rows.others));
-  return all.subset(rows.test);
+  CHORUS_TRY(const Dataset all, normalise(config, examples.dataset, rows.train));
+  return all.subset(rows.holdout);
 }
 
 }  // namespace chorus::agent

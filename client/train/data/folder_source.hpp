@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <functional>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "chorus/client/dataset.hpp"
 #include "chorus/client/example_source.hpp"
 #include "client/train/data/class_folders.hpp"
 #include "common/base/try.hpp"
@@ -41,5 +45,17 @@ class FolderSource final : public ExampleSource {
   std::vector<ClassFile> files_;
   Decode decode_;
 };
+
+struct FolderReading {
+  std::filesystem::path folder;  ///< for messages
+  std::vector<std::uint64_t> feature_shape;
+  FolderSource::Decode decode;
+  bool stream = false;
+  std::uint64_t bytes_max = 0;
+};
+/// A dataset of such files: with `stream` decoded as they are read and kept up to `bytes_max`, else
+/// all at once, and then at most so many bytes of features.
+/// @errors as Dataset::of(), cached(), loaded()
+Result<FolderDataset> read_classes(ClassFolders classes, FolderReading how);
 
 }  // namespace chorus::client

@@ -1,6 +1,4 @@
 // Folders of pictures as datasets.
-#include <fmt/format.h>
-#include <memory>
 #include <utility>
 
 #include "chorus/client/images.hpp"
@@ -14,10 +12,6 @@ namespace chorus::client {
 Result<FolderDataset> load_image_folder(const ImageFolderOptions& options) {
   CHORUS_OK(check_image_options(options.image));
   CHORUS_TRY(ClassFolders classes, list_classes(options.folder, {".jpg", ".jpeg", ".png"}));
-  ExampleFormat format{options.image.shape,
-                       static_cast<std::uint32_t>(classes.names.size()),
-                       0,
-                       "'" + options.folder.string() + "'"};
   const auto decode = [image = options.image, pixels_max = options.pixels_max](
                           const std::filesystem::path& path,
                           std::span<float> features) -> Result<void> {
@@ -25,14 +19,9 @@ Result<FolderDataset> load_image_folder(const ImageFolderOptions& options) {
     fit_image(picture, image, features);
     return {};
   };
-  auto source =
-      std::make_shared<const FolderSource>(std::move(format), std::move(classes.files), decode);
-  FolderDataset data;
-  data.class_names = std::move(classes.names);
-  CHORUS_TRY(const Dataset all, Dataset::of(std::move(source)));
-  CHORUS_TRY(data.dataset,
-             options.stream ? all.cached(options.bytes_max) : all.loaded(options.bytes_max));
-  return data;
+  return read_classes(
+      std::move(classes),
+      {options.folder, options.image.shape, decode, options.stream, options.bytes_max});
 }
 
 }  // namespace chorus::client

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <complex>
 #include <fmt/format.h>
-#include <memory>
 #include <numbers>
 #include <utility>
 
@@ -199,10 +198,6 @@ Result<FolderDataset> load_wav_folder(const WavFolderOptions& options) {
     return wrong_length(
         model, samples, fmt::format("at least one window of {}", options.features.window));
   }
-  ExampleFormat format{{1, options.features.mels, frames},
-                       static_cast<std::uint32_t>(classes.names.size()),
-                       0,
-                       "'" + options.folder.string() + "'"};
   const auto decode = [=, maker = LogMel(options.features)](
                           const std::filesystem::path& path,
                           std::span<float> features) -> Result<void> {
@@ -216,14 +211,12 @@ Result<FolderDataset> load_wav_folder(const WavFolderOptions& options) {
     maker.features(sound.samples, features);
     return {};
   };
-  auto source =
-      std::make_shared<const FolderSource>(std::move(format), std::move(classes.files), decode);
-  FolderDataset data;
-  data.class_names = std::move(classes.names);
-  CHORUS_TRY(const Dataset all, Dataset::of(std::move(source)));
-  CHORUS_TRY(data.dataset,
-             options.stream ? all.cached(options.bytes_max) : all.loaded(options.bytes_max));
-  return data;
+  return read_classes(std::move(classes),
+                      {options.folder,
+                       {1, options.features.mels, frames},
+                       decode,
+                       options.stream,
+                       options.bytes_max});
 }
 
 }  // namespace chorus::client

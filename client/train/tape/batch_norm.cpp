@@ -110,8 +110,7 @@ void input_gradient(State& state,
 
 // Training: the batch's mean and variance, which then move the running ones. Evaluation: those.
 void add_layer(Graph& graph, const BatchNorm& layer, const Place& place) {
-  Value x = graph.current;
-  if (!describe::channels_of(x.desc)) x = graph.rows(Pass::forward, x);
+  const Value x = describe::in_channels(graph, graph.current);
   const auto state = std::make_shared<State>(describe::channels_of(x.desc).value());
   const Value y = graph.make(x.desc);
   const std::size_t values = state->at.values();

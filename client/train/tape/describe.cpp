@@ -172,4 +172,8 @@ std::optional<ChannelLayout> channels_of(const memory::desc& of) {
   return dense(desc, outside, 1) ? std::optional(at) : std::nullopt;
 }
 
+Value in_channels(Graph& graph, const Value& value) {
+  return channels_of(value.desc) ? value : graph.rows(Pass::forward, value);
+}
+
 }  // namespace chorus::train::describe

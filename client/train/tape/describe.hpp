@@ -88,4 +88,7 @@ dnnl::matmul::primitive_desc product(const Graph& graph, const Product& p);
 /// How a value's channels (dimension 1) lie; none: in no way that the loops over channels know.
 std::optional<kernels::ChannelLayout> channels_of(const memory::desc& desc);
 
+/// `value`, or a copy by a forward step, in a layout whose channels those loops know.
+Value in_channels(Graph& graph, const Value& value);
+
 }  // namespace chorus::train::describe

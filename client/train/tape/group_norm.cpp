@@ -12,11 +12,6 @@ namespace {
 
 using kernels::ChannelLayout;
 
-// In a layout that the loops know.
-Value in_channels(Graph& graph, const Value& value) {
-  return describe::channels_of(value.desc) ? value : graph.rows(Pass::forward, value);
-}
-
 /// Per channel, padding included: what padding holds is 0, so its values stay 0.
 struct Channels {
   explicit Channels(std::size_t count)
@@ -131,7 +126,7 @@ void store(const std::vector<double>& sums, float* gradient) {
 }  // namespace
 
 void add_layer(Graph& graph, const GroupNorm& layer, const Place& place) {
-  const Value x = in_channels(graph, graph.current);
+  const Value x = describe::in_channels(graph, graph.current);
   Groups g;
   g.at = describe::channels_of(x.desc).value();
   g.batch = g.at.examples;
@@ -184,7 +179,7 @@ void add_layer(Graph& graph, const GroupNorm& layer, const Place& place) {
 }
 
 void add_layer(Graph& graph, const ScaleShift&, const Place& place) {
-  const Value x = in_channels(graph, graph.current);
+  const Value x = describe::in_channels(graph, graph.current);
   const ChannelLayout at = describe::channels_of(x.desc).value();
   const auto channels = static_cast<std::size_t>(x.dims()[1]);
   const Tensor weight = place.tensors[0];

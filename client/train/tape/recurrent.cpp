@@ -24,6 +24,7 @@ struct Sweep {
 
   std::size_t rows() const { return batch * steps; }
   std::size_t step(std::size_t k) const { return backwards ? steps - 1 - k : k; }  // the k-th one
+  std::size_t row(std::size_t n, std::size_t k) const { return n * steps + step(k); }
 };
 
 struct Weights {
@@ -36,10 +37,10 @@ struct Weights {
 // h of the step before, for all rows; zero at the first step.
 void gather_previous(const Sweep& s, const float* y, float* previous) {
   for (std::size_t n = 0; n < s.batch; ++n) {
-    std::fill_n(previous + (n * s.steps + s.step(0)) * s.units, s.units, 0.0F);
+    std::fill_n(previous + s.row(n, 0) * s.units, s.units, 0.0F);
     for (std::size_t k = 1; k < s.steps; ++k) {
-      const float* const from = y + (n * s.steps + s.step(k - 1)) * s.stride + s.offset;
-      std::copy_n(from, s.units, previous + (n * s.steps + s.step(k)) * s.units);
+      const float* const from = y + s.row(n, k - 1) * s.stride + s.offset;
+      std::copy_n(from, s.units, previous + s.row(n, k) * s.units);
     }
   }
 }
@@ -125,8 +126,8 @@ void forward_cells(const Graph& graph, const Level& l, std::size_t k) {
   float* const side = graph.at(l.side);
   float* const y = graph.at(l.y);
   for (std::size_t n = 0; n < s.batch; ++n) {
-    const std::size_t row = n * s.steps + s.step(k);
-    const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
+    const std::size_t row = s.row(n, k);
+    const std::size_t last = k == 0 ? 0 : s.row(n, k - 1);  // unused at the first step
     if (l.lstm()) {
       kernels::lstm_cell_f32({.units = s.units,
                               .gates = gates + row * width,
@@ -175,7 +176,7 @@ Flow flow_of(Graph& graph, const Level& l) {
 // dh ← dy(row) + carried, for one step.
 void take_slopes(const Sweep& s, std::size_t k, const float* dy, const float* carried, float* dh) {
   for (std::size_t n = 0; n < s.batch; ++n) {
-    const float* const above = dy + (n * s.steps + s.step(k)) * s.stride + s.offset;
+    const float* const above = dy + s.row(n, k) * s.stride + s.offset;
     for (std::size_t u = 0; u < s.units; ++u) {
       dh[n * s.units + u] = above[u] + (k + 1 == s.steps ? 0.0F : carried[n * s.units + u]);
     }
@@ -209,8 +210,8 @@ void backward_cells(
   if (l.lstm() && k + 1 == s.steps) std::fill_n(graph.at(flow.dc), s.batch * s.units, 0.0F);
   take_slopes(s, k, graph.at(dy), carried, dh);
   for (std::size_t n = 0; n < s.batch; ++n) {
-    const std::size_t row = n * s.steps + s.step(k);
-    const std::size_t last = n * s.steps + (k == 0 ? 0 : s.step(k - 1));
+    const std::size_t row = s.row(n, k);
+    const std::size_t last = k == 0 ? 0 : s.row(n, k - 1);  // unused at the first step
     if (l.lstm()) {
       kernels::lstm_cell_backward_f32({.units = s.units,
                                        .gates = gates + row * width,
