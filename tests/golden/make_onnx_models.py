@@ -8,18 +8,29 @@ Run with Debian's python3-torch (1.13) and python3-onnx (1.12):
 Small models of every kind of layer that the import knows, with running statistics and affine
 parameters that are not the initial ones. outputs.safetensors holds of each NAME.input (3 examples)
 and NAME.output, computed by PyTorch in evaluation.
+
+  make_onnx_models.py FOLDER NAME…
+
+writes those models only, also the large ones, which are not committed: a test makes them anew. Exit
+code 77 (skipped) without PyTorch or onnx.
 """
 import io
 import json
 import pathlib
 import struct
+import sys
 import warnings
 
-import numpy as np
-import onnx
-import torch
-from torch import nn
+try:
+    import numpy as np
+    import onnx
+    import torch
+    from torch import nn
+except ImportError as missing:
+    print(f"{missing.name} is not installed (Debian: python3-torch, python3-onnx)")
+    sys.exit(77)
 
+import make_torch_models
 from make_torch_models import Residual
 
 FOLDER = pathlib.Path(__file__).parent / "onnx"
@@ -190,6 +201,10 @@ MODELS = {
     "attention_packed": (lambda: OwnAttention(True), (5, 4), 14, True),
     "attention_parts": (lambda: OwnAttention(False), (5, 4), 16, True),
 }
+# Too large to be committed.
+LARGE = {
+    "fedavg_cnn": (make_torch_models.MODELS["fedavg_cnn"][-1], (1, 28, 28), 13, True),
+}
 # In evaluation PyTorch writes batch norm into the convolutions before it, and leaves dropout out.
 MODES = {"resnet_bn_kept": torch.onnx.TrainingMode.PRESERVE,
          "resnet_bn_train": torch.onnx.TrainingMode.TRAINING,
@@ -234,20 +249,24 @@ def write_safetensors(path, tensors):
 
 
 def main():
-    FOLDER.mkdir(exist_ok=True)
+    folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    names = sys.argv[2:] or MODELS
+    folder.mkdir(exist_ok=True)
     tensors = {}
-    for seed, (name, (make, shape, opset, is_open)) in enumerate(MODELS.items()):
+    for seed, (name, (make, shape, opset, is_open)) in enumerate((MODELS | LARGE).items()):
+        if name not in names:
+            continue
         torch.manual_seed(seed)
         model = varied(make()).eval()
         x = (torch.randint(shape[0], (3, shape[1])) if name in WORDS else torch.randn(3, *shape))
         blob = exported(model, x if is_open else x[:1], opset, is_open,
                         MODES.get(name, torch.onnx.TrainingMode.EVAL))
-        (FOLDER / f"{name}.onnx").write_bytes(blob)
+        (folder / f"{name}.onnx").write_bytes(blob)
         tensors[f"{name}.input"] = x.numpy()
         with torch.enable_grad():
             tensors[f"{name}.output"] = model.eval()(x).detach().numpy()
         print(f"{name}: {len(blob)} bytes, opset {opset}")
-    write_safetensors(FOLDER / "outputs.safetensors", tensors)
+    write_safetensors(folder / "outputs.safetensors", tensors)
 
 
 if __name__ == "__main__":

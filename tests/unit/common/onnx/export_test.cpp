@@ -27,7 +27,6 @@ constexpr std::size_t kBatch = 3;
 // The reference models, and small ones with what those do not have.
 std::vector<test::ReferenceModel> models() {
   auto all = test::reference_models();
-  std::erase_if(all, [](const test::ReferenceModel& model) { return model.name == "fedavg_cnn"; });
   all.push_back({"image",
                  {{4, 9, 9},
                   {Conv2d{"", 8, 3, 2, 2, 2, 2, false},
