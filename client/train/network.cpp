@@ -52,6 +52,13 @@ Result<std::unique_ptr<Network>> Network::create(const ModelSpec& model, unsigne
   return network;
 }
 
+Result<Network*> Network::twin() {
+  if (twin_ == nullptr) {
+    CHORUS_TRY(twin_, create(model_, threads_));
+  }
+  return twin_.get();
+}
+
 Result<void> Network::accepts(const client::Dataset& data) const {
   const auto& have = data.feature_shape();
   const auto& want = model_.input_shape;

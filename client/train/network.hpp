@@ -71,6 +71,11 @@ class Network {
     distillation_ = how;
   }
 
+  /// A second network of this model, made when it is first asked for and kept as long as this one:
+  /// its primitives are compiled.
+  /// @errors as create()
+  Result<Network*> twin();
+
   /// Dropout's masks are a function of these.
   void set_randomness(std::uint64_t key, std::uint64_t step) noexcept {
     key_ = key;
@@ -150,6 +155,7 @@ class Network {
   std::map<Shape, std::unique_ptr<Tape>> tapes_;
   Tape* last_ = nullptr;
   Tape::Factors factors_ = Tape::Factors::f32;
+  std::unique_ptr<Network> twin_;
   Network* teacher_ = nullptr;
   Distillation distillation_;
   std::uint64_t key_ = 0;

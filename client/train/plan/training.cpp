@@ -175,9 +175,9 @@ Result<void> Training::prepare_teacher() {
   if (plan_.distil.teacher == Teacher::given) {
     CHORUS_TRY(weights, vector("teacher"));
   }
-  CHORUS_TRY(teacher_, Network::create(network_.model(), network_.threads()));
-  std::copy(weights.begin(), weights.end(), teacher_->parameters().begin());
-  network_.set_teacher(teacher_.get(), plan_.distil);
+  CHORUS_TRY(Network* const teacher, network_.twin());
+  std::copy(weights.begin(), weights.end(), teacher->parameters().begin());
+  network_.set_teacher(teacher, plan_.distil);
   return {};
 }
 

@@ -72,7 +72,6 @@ class Training {
   ZerothOrder zeroth_;
   std::optional<Corrections> corrections_;
   std::optional<LocalTensors> local_;
-  std::unique_ptr<Network> teacher_;
   std::optional<std::uint64_t> state_epoch_;
   std::span<const float> mask_;
   std::vector<float> received_;  // what is trained from, where something asks for it

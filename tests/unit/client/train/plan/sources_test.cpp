@@ -226,6 +226,22 @@ TEST_F(Taught, WhatWasReceivedTeachesFromTheSecondStepOn) {
   EXPECT_NEAR(network_->parameters()[0], 0.5 + (1.0 - q) - 2.0 * (q - 0.5), kNear);
 }
 
+TEST_F(Taught, TheTeachersNetworkIsKeptForTheNextTask) {
+  TrainPlan plan = sgd_plan(3, 1.0);
+  plan.distil = {Distillation::Teacher::received, 2.0, 1.0, false};
+  ASSERT_TRUE(run(plan));
+  const std::vector<float> first(network_->parameters().begin(), network_->parameters().end());
+  Network* const teacher = network_->twin().value();
+  EXPECT_GT(teacher->arena_bytes(), 0U) << "it has a tape: it was the one that taught";
+  EXPECT_EQ(teacher->model(), network_->model());
+  ASSERT_TRUE(run(plan));
+  EXPECT_EQ(network_->twin().value(), teacher);
+  EXPECT_THAT(network_->parameters(), testing::ElementsAreArray(first)) << "nothing is left over";
+  plan.distil = {};
+  ASSERT_TRUE(run(plan));
+  EXPECT_NE(network_->parameters()[0], first[0]) << "and it teaches only who asks";
+}
+
 TEST_F(Taught, OfTwoClassesOneIsNotTrue) {
   TrainPlan plan = sgd_plan(1, 1.0);
   plan.distil = {Distillation::Teacher::given, 1.0, 1.0, true};
