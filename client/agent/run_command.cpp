@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -28,10 +29,13 @@ using client::TrainTask;
 /// One line for each task that is done.
 class LoggingTrainer final : public client::Trainer {
  public:
-  explicit LoggingTrainer(client::Trainer& inner) : inner_(inner) {}
+  /// @param scales  what this device normalises by without a plan that says how
+  LoggingTrainer(client::Trainer& inner, std::vector<FeatureScale> scales)
+      : inner_(inner), scales_(std::move(scales)) {}
 
   Result<TaskReport> train(const TrainTask& task, std::span<float> parameters) override {
     const auto began = Clock::now();
+    tell_of_other_scales(task);
     auto report = inner_.train(task, parameters);
     log("trained on", task.job, task.round, report, began);
     return report;
@@ -46,6 +50,17 @@ class LoggingTrainer final : public client::Trainer {
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  // The plan's are what the job's devices have in common; what this one was told is left out.
+  void tell_of_other_scales(const TrainTask& task) {
+    const auto& given = task.plan.normalise;
+    if (given.empty() || scales_.empty() || given == scales_ || task.job == told_) return;
+    told_ = task.job;
+    spdlog::warn(
+        "{}: the job says how features are normalised; this device's own settings (--normalise, "
+        "--mean, --deviation) do not count for it",
+        task.job);
+  }
 
   static void log(const char* what,
                   const std::string& job,
@@ -76,6 +91,8 @@ class LoggingTrainer final : public client::Trainer {
   }
 
   client::Trainer& inner_;
+  std::vector<FeatureScale> scales_;
+  std::string told_;  // the job of the last warning
 };
 
 /// Says when something changes, not for every chunk.
@@ -147,8 +164,9 @@ Result<void> run_device(const AgentConfig& config) {
   trainer_options.holdout = std::move(data.holdout);
   trainer_options.threads = config.threads;
   trainer_options.augmentation = config.data.augmentation;
+  std::vector<FeatureScale> scales = trainer_options.train.scales();
   const auto builtin = client::make_builtin_trainer(std::move(trainer_options));
-  LoggingTrainer trainer(*builtin);
+  LoggingTrainer trainer(*builtin, std::move(scales));
 
   client::ClientOptions options;
   options.server = config.server;

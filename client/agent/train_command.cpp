@@ -97,6 +97,7 @@ class Rehearsal {
     client::EvaluateTask evaluation;
     evaluation.job = kJob;
     evaluation.round = round;
+    evaluation.plan.normalise = source_.train.normalise;
     evaluation.model = &source_.model;
     evaluation.layout = &layout_;
     evaluation.cancel = &never;

@@ -79,6 +79,13 @@ void show_parts(const TrainPlan& from, chorus_task& view) {
   plan.probe_only = from.probe.only;
 }
 
+std::vector<chorus_scale> scales_of(const std::vector<FeatureScale>& from) {
+  std::vector<chorus_scale> scales;
+  scales.reserve(from.size());
+  for (const FeatureScale& one : from) scales.push_back({one.offset, one.scale});
+  return scales;
+}
+
 }  // namespace
 
 std::vector<chorus_tensor> tensors_of(const TensorLayout& layout) {
@@ -111,6 +118,7 @@ Result<void> show(const client::TrainTask& task, chorus_task& view) {
   show_steps(task.plan, view.plan);
   show_sources(task.plan, view.plan);
   show_parts(task.plan, view);
+  view.normalise = scales_of(task.plan.normalise);
   view.tensors = tensors_of(*task.layout);
   CHORUS_TRY(const auto trainable, tensor::trainable_of(task.plan, *task.layout));
   for (std::size_t i = 0; i < trainable.size(); ++i) view.tensors[i].trainable = trainable[i];
@@ -119,6 +127,7 @@ Result<void> show(const client::TrainTask& task, chorus_task& view) {
 
 Result<void> show(const client::EvaluateTask& task, chorus_task& view) {
   view.evaluate = &task;
+  view.normalise = scales_of(task.plan.normalise);
   view.cancel = task.cancel;
   view.spec = task.model;
   view.tensors = tensors_of(*task.layout);

@@ -14,7 +14,6 @@ namespace {
 Result<void> check_plan(const chorus_task* task, const char* const* known, std::size_t count) {
   CHORUS_TRY(const auto* const opened, open_handle(task));
   if (count > 0) CHORUS_OK(not_null(known, "known"));
-  if (opened->train == nullptr) return {};
   for (std::size_t i = 0; i < count; ++i) {
     CHORUS_TRY(const std::string_view name, not_null(known[i], "known[i]"));
     const auto all = tensor::plan_features();
@@ -24,7 +23,9 @@ Result<void> check_plan(const chorus_task* task, const char* const* known, std::
                       "' is no feature of plans; chorus/c/plan.h has their names in brackets");
     }
   }
-  for (const std::string_view feature : tensor::features_of(opened->train->plan)) {
+  const auto needed = opened->train != nullptr ? tensor::features_of(opened->train->plan)
+                                               : tensor::features_of(opened->evaluate->plan);
+  for (const std::string_view feature : needed) {
     if (std::find(known, known + count, feature) == known + count) {
       return fail(
           errc::unsupported_feature,
@@ -120,6 +121,15 @@ uint32_t chorus_task_batch_size(const chorus_task* task) {
   return capi::guarded_or<std::uint32_t>(0, [&]() -> Result<std::uint32_t> {
     CHORUS_TRY(const auto* const opened, capi::open_handle(task));
     return opened->train != nullptr ? opened->plan.batch_size : opened->evaluate->plan.batch_size;
+  });
+}
+
+const chorus_scale* chorus_task_normalise(const chorus_task* task, size_t* count) {
+  if (count != nullptr) *count = 0;
+  return capi::guarded_or<const chorus_scale*>(nullptr, [&]() -> Result<const chorus_scale*> {
+    CHORUS_TRY(const auto* const opened, capi::open_handle(task));
+    if (count != nullptr) *count = opened->normalise.size();
+    return opened->normalise.empty() ? nullptr : opened->normalise.data();
   });
 }
 

@@ -30,6 +30,7 @@ struct chorus_task {
   const chorus::ModelSpec* spec = nullptr;
   chorus_plan plan{};
   std::vector<const char*> patterns[3];  // trainable, frozen, local: what `plan` points at
+  std::vector<chorus_scale> normalise;
   std::vector<chorus_tensor> tensors;
   std::string model;  // JSON
 };

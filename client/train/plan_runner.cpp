@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "chorus/client/normalisation.hpp"
 #include "client/train/plan/budget.hpp"
 #include "client/train/plan/training.hpp"
 #include "common/base/try.hpp"
@@ -54,6 +56,16 @@ Result<void> check_data(const Network& network, const Dataset& data, std::string
   return network.accepts(data);
 }
 
+// Examples as the plan wants them. @pre check_data() succeeded
+Result<Dataset> normalised_by(const std::vector<FeatureScale>& scales,
+                              const Network& network,
+                              const Dataset& data) {
+  if (auto fits = tensor::check_normalise(scales, network.model()); !fits) {
+    return std::move(fits).error().during("the plan");
+  }
+  return client::renormalised(data, scales);
+}
+
 }  // namespace
 
 Result<void> check_plan(const TrainPlan& plan) {
@@ -71,6 +83,9 @@ Result<void> check_plan(const TrainPlan& plan) {
 
 Result<void> check_plan(const EvaluatePlan& plan) {
   if (plan.batch_size == 0) return out_of_range("batch_size", 0, "at least 1");
+  if (const auto wrong = tensor::problem_of(plan)) {
+    return out_of_range(wrong->field, wrong->value, wrong->expected);
+  }
   return {};
 }
 
@@ -81,7 +96,8 @@ Result<TaskReport> run_plan(Network& network,
   CHORUS_OK(check_plan(plan));
   CHORUS_OK(check_data(network, data, "training"));
   CHORUS_OK(check_augmentation(inputs.augmentation, data.feature_shape()));
-  return Training(network, data, plan, inputs).run();
+  CHORUS_TRY(const Dataset examples, normalised_by(plan.normalise, network, data));
+  return Training(network, examples, plan, inputs).run();
 }
 
 Result<TaskReport> run_plan(Network& network,
@@ -90,7 +106,8 @@ Result<TaskReport> run_plan(Network& network,
                             const CancelToken& cancel) {
   CHORUS_OK(check_plan(plan));
   CHORUS_OK(check_data(network, data, "hold-out"));
-  const std::vector<std::uint32_t> rows = first_rows(data.size());
+  CHORUS_TRY(const Dataset examples, normalised_by(plan.normalise, network, data));
+  const std::vector<std::uint32_t> rows = first_rows(examples.size());
   Totals totals(network.model().loss);
   Evaluation whole(network.model(), network.scores());
   const std::size_t capacity = std::min<std::size_t>(plan.batch_size, rows.size());
@@ -100,7 +117,7 @@ Result<TaskReport> run_plan(Network& network,
     }
     const auto batch = std::span<const std::uint32_t>(rows).subspan(
         first, std::min<std::size_t>(plan.batch_size, rows.size() - first));
-    CHORUS_TRY(const BatchResult result, network.loss_of(data, {batch, capacity}, &whole));
+    CHORUS_TRY(const BatchResult result, network.loss_of(examples, {batch, capacity}, &whole));
     if (!std::isfinite(result.loss)) {
       return fail(errc::not_finite,
                   fmt::format("the model's loss is not finite on the hold-out examples {} to {}",

@@ -38,6 +38,7 @@ inline constexpr std::size_t kLayerAttributesMax = 16;  ///< options of one laye
 // Plans.
 inline constexpr std::size_t kPatternsMax = 64;        ///< of tensor names, in one field of a plan
 inline constexpr std::uint32_t kDirectionsMax = 1024;  ///< zeroth-order directions of one step
+inline constexpr std::size_t kPlanScalesMax = 1024;    ///< offsets and scales of features
 inline constexpr std::uint32_t kCandidatesMax = 64;    ///< models a device chooses from
 inline constexpr std::size_t kReportPartsMax = 16;     ///< vectors of one report
 inline constexpr std::size_t kStateVectorsMax = 16;    ///< that a trainer keeps for one job

@@ -28,7 +28,9 @@ Result<ModelFile> parse_model_file(std::string_view text, const std::string& fil
   const auto root = file.root();
   root.text("description", read.description);
   read_model(root.table("model"), read.model);
-  read_train(root.table("train"), read.train);
+  const auto train = root.table("train");
+  read_train(train, read.train);
+  if (file.ok()) check_normalise(train, read.train, read.model);
   pass_over_job(root);
   CHORUS_OK(file.finish());
   return read;

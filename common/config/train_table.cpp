@@ -134,6 +134,24 @@ void read_parts(const TomlTable& table, TrainPlan& into) {
   table.texts("local", into.local, rule);
 }
 
+void read_normalise(const TomlTable& table, std::vector<FeatureScale>& into) {
+  std::vector<double> means;
+  std::vector<double> deviations;
+  const bool mean = table.numbers("normalise_mean", means);
+  const bool deviation =
+      table.numbers("normalise_deviation", deviations, {.min = 0, .min_excluded = true});
+  if (mean != table.has("normalise_mean") || deviation != table.has("normalise_deviation")) return;
+  if (means.size() != deviations.size()) {
+    table.problem(means.empty() ? "normalise_deviation" : "normalise_mean",
+                  fmt::format("{} means and {} deviations; expected as many of both",
+                              means.size(),
+                              deviations.size()));
+    return;
+  }
+  into.clear();
+  for (std::size_t i = 0; i < means.size(); ++i) into.push_back({means[i], deviations[i]});
+}
+
 // The key that stands for a field of the plan in a job file.
 std::string key_of(std::string_view field) {
   std::string key(field);
@@ -157,10 +175,17 @@ void read_train(const TomlTable& table, TrainPlan& into) {
   read_meta(table, into.meta);
   read_distillation(table, into.distil);
   read_parts(table, into);
+  read_normalise(table, into.normalise);
   if (const auto wrong = tensor::problem_of(into)) {
     table.problem(key_of(wrong->field), fmt::format("expected {}", wrong->expected));
   } else if (const auto conflict = tensor::conflict_of(into)) {
     table.problem(conflict->other, tensor::describe(*conflict));
+  }
+}
+
+void check_normalise(const TomlTable& table, const TrainPlan& plan, const ModelSpec& model) {
+  if (const auto fits = tensor::check_normalise(plan.normalise, model); !fits) {
+    table.problem("normalise_mean", fits.error().detail);
   }
 }
 

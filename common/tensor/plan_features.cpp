@@ -40,6 +40,7 @@ constexpr Feature kFeatures[] = {
     {"local", [](const TrainPlan& p) { return !p.local.empty(); }},
     {"probe", [](const TrainPlan& p) { return p.probe != Probe{}; }},
     {"candidates", [](const TrainPlan& p) { return p.candidates > 1; }},
+    {"normalise", [](const TrainPlan& p) { return !p.normalise.empty(); }},
 };
 
 }  // namespace
@@ -59,6 +60,12 @@ std::vector<std::string_view> features_of(const TrainPlan& plan) {
     if (feature.needed(plan)) features.push_back(feature.name);
   }
   return features;
+}
+
+std::vector<std::string_view> features_of(const EvaluatePlan& plan) {
+  TrainPlan same;
+  same.normalise = plan.normalise;
+  return features_of(same);
 }
 
 }  // namespace chorus::tensor

@@ -17,5 +17,7 @@ std::span<const std::string_view> plan_features() noexcept;
 /// device knows (budget, batch size, seed, order but curricula, plain SGD with momentum and decay)
 /// has none.
 std::vector<std::string_view> features_of(const TrainPlan& plan);
+/// Of an evaluation; names are those of training.
+std::vector<std::string_view> features_of(const EvaluatePlan& plan);
 
 }  // namespace chorus::tensor

@@ -1,7 +1,10 @@
 #include "common/tensor/plan_rules.hpp"
 
 #include <cmath>
+#include <fmt/format.h>
+#include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "common/base/limits.hpp"
@@ -150,7 +153,47 @@ std::optional<PlanProblem> problem_of(const Probe& p) noexcept {
   return {};
 }
 
+std::optional<PlanProblem> problem_of(std::span<const FeatureScale> scales) noexcept {
+  if (scales.size() > limits::kPlanScalesMax) {
+    return PlanProblem{
+        "normalise.mean", static_cast<double>(scales.size()), "at most 1024 numbers"};
+  }
+  for (const FeatureScale& one : scales) {
+    if (!std::isfinite(one.offset)) {
+      return PlanProblem{"normalise.mean", one.offset, "finite numbers"};
+    }
+    if (!positive(one.scale)) {
+      return PlanProblem{"normalise.deviation", one.scale, "finite numbers, each more than 0"};
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+std::optional<PlanProblem> problem_of(const EvaluatePlan& plan) noexcept {
+  return problem_of(std::span(plan.normalise));
+}
+
+Result<void> check_normalise(std::span<const FeatureScale> scales, const ModelSpec& model) {
+  if (scales.empty()) return {};
+  if (std::holds_alternative<Embedding>(model.layers.front())) {
+    return fail(errc::invalid_argument,
+                "normalise: the model begins with an embedding, whose features are ids and no "
+                "quantities; expected no mean and no deviation");
+  }
+  std::uint64_t features = 1;
+  for (const std::uint64_t side : model.input_shape) features *= side;
+  const std::uint64_t channels = model.input_shape.front();
+  if (scales.size() == 1 || scales.size() == channels || scales.size() == features) return {};
+  return fail(errc::invalid_argument,
+              fmt::format("normalise: there are {} means and deviations for features of [{}]; "
+                          "expected 1, {} (one per channel) or {} (one per feature)",
+                          scales.size(),
+                          fmt::join(model.input_shape, ", "),
+                          channels,
+                          features));
+}
 
 std::optional<PlanProblem> problem_of(const TrainPlan& plan) noexcept {
   if (const auto wrong = problem_of(plan.optimiser)) return wrong;
@@ -167,6 +210,7 @@ std::optional<PlanProblem> problem_of(const TrainPlan& plan) noexcept {
   if (const auto wrong = too_many("frozen", plan.trainable.frozen)) return wrong;
   if (const auto wrong = too_many("local", plan.local)) return wrong;
   if (const auto wrong = problem_of(plan.probe)) return wrong;
+  if (const auto wrong = problem_of(std::span(plan.normalise))) return wrong;
   if (plan.candidates == 0 || plan.candidates > limits::kCandidatesMax) {
     return PlanProblem{"candidates", static_cast<double>(plan.candidates), "1 to 64"};
   }

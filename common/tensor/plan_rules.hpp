@@ -7,8 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "chorus/model.hpp"
 #include "chorus/plan.hpp"
 #include "chorus/report.hpp"
+#include "chorus/result.hpp"
 
 namespace chorus::tensor {
 
@@ -20,6 +22,15 @@ struct PlanProblem {
 
 /// The first value out of its documented range, of all but budget and order.
 std::optional<PlanProblem> problem_of(const TrainPlan& plan) noexcept;
+
+/// The same for an evaluation's plan.
+std::optional<PlanProblem> problem_of(const EvaluatePlan& plan) noexcept;
+
+/// Whether the features that a model reads can be normalised so: how many scales there are, and
+/// that features are numbers.
+/// @pre layout_of(model) succeeds
+/// @errors invalid_argument
+Result<void> check_normalise(std::span<const FeatureScale> scales, const ModelSpec& model);
 
 /// Two options that make no sense together.
 struct PlanConflict {

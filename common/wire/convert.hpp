@@ -55,6 +55,12 @@ void spec_to(const ModelSpec& spec, pb::ModelSpec* proto);
 
 Result<Message> work_from(const pb::Work& proto);
 pb::Work to_proto(const Work& work);
+/// A plan's `required_features`. @errors unsupported_feature, naming one that is not known here
+Result<void> check_features(const Field& field,
+                            const google::protobuf::RepeatedPtrField<std::string>& names);
+/// Their values are checked with the rest of the plan (common/tensor/plan_rules.hpp).
+Result<std::vector<FeatureScale>> normalise_from(const Field& field, const pb::Normalise& proto);
+void normalise_to(const std::vector<FeatureScale>& scales, pb::Normalise* proto);
 Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto);
 void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto);
 

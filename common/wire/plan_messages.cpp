@@ -1,4 +1,5 @@
 // Work between protobuf and values; its TrainPlan in train_plan_messages.cpp.
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -6,6 +7,8 @@
 
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
+#include "common/tensor/plan_features.hpp"
+#include "common/tensor/plan_rules.hpp"
 #include "common/wire/convert.hpp"
 
 namespace chorus::wire {
@@ -17,10 +20,26 @@ Failure unsupported(std::string_view what) {
 }
 
 Result<EvaluatePlan> evaluate_plan_from(const pb::EvaluatePlan& proto) {
+  CHORUS_OK(check_features({"work", "evaluate"}, proto.required_features()));
   if (proto.batch_size() == 0) {
     return malformed({"work", "evaluate.batch_size"}, "0", "1 or greater");
   }
-  return EvaluatePlan{proto.batch_size()};
+  EvaluatePlan plan{proto.batch_size()};
+  CHORUS_TRY(plan.normalise, normalise_from({"work", "evaluate.normalise"}, proto.normalise()));
+  if (const auto wrong = tensor::problem_of(plan)) {
+    return malformed({"work", "evaluate." + std::string(wrong->field)},
+                     std::to_string(wrong->value),
+                     wrong->expected);
+  }
+  return plan;
+}
+
+void evaluate_plan_to(const EvaluatePlan& plan, pb::EvaluatePlan* proto) {
+  for (const auto feature : tensor::features_of(plan)) {
+    proto->add_required_features(std::string(feature));
+  }
+  proto->set_batch_size(plan.batch_size);
+  if (!plan.normalise.empty()) normalise_to(plan.normalise, proto->mutable_normalise());
 }
 
 Result<std::variant<TrainPlan, EvaluatePlan>> plan_from(const pb::Work& proto, TaskKind kind) {
@@ -55,6 +74,38 @@ Result<ModelRef> model_from(const pb::ModelRef& proto) {
 
 }  // namespace
 
+Result<void> check_features(const Field& field,
+                            const google::protobuf::RepeatedPtrField<std::string>& names) {
+  const auto known = tensor::plan_features();
+  for (const std::string& name : names) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    return unsupported(std::string(field.message) + "." + std::string(field.name) +
+                       ": needs the feature '" + text_to(name, limits::kNameBytesMax) +
+                       "', which is not known here");
+  }
+  return {};
+}
+
+Result<std::vector<FeatureScale>> normalise_from(const Field& field, const pb::Normalise& proto) {
+  if (proto.mean_size() != proto.deviation_size()) {
+    return malformed(field,
+                     std::to_string(proto.mean_size()) + " means and " +
+                         std::to_string(proto.deviation_size()) + " deviations",
+                     "as many of both");
+  }
+  std::vector<FeatureScale> scales;
+  scales.reserve(static_cast<std::size_t>(proto.mean_size()));
+  for (int i = 0; i < proto.mean_size(); ++i) scales.push_back({proto.mean(i), proto.deviation(i)});
+  return scales;
+}
+
+void normalise_to(const std::vector<FeatureScale>& scales, pb::Normalise* proto) {
+  for (const FeatureScale& one : scales) {
+    proto->add_mean(one.offset);
+    proto->add_deviation(one.scale);
+  }
+}
+
 Result<Message> work_from(const pb::Work& proto) {
   Work work;
   CHORUS_TRY(work.task, task_from("work", proto.has_task(), proto.task()));
@@ -74,7 +125,7 @@ pb::Work to_proto(const Work& work) {
   if (const auto* train = std::get_if<TrainPlan>(&work.plan)) {
     train_plan_to(*train, proto.mutable_train());
   } else {
-    proto.mutable_evaluate()->set_batch_size(std::get<EvaluatePlan>(work.plan).batch_size);
+    evaluate_plan_to(std::get<EvaluatePlan>(work.plan), proto.mutable_evaluate());
   }
   proto.set_deadline_ms(duration_to(work.deadline));
   return proto;

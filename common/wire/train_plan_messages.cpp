@@ -58,16 +58,6 @@ Result<Budget> budget_from(const pb::Budget& proto) {
   return unsupported("work.train.budget: in a unit that is not known here");
 }
 
-Result<void> check_features(const pb::TrainPlan& proto) {
-  const auto known = tensor::plan_features();
-  for (const auto& feature : proto.required_features()) {
-    if (std::find(known.begin(), known.end(), feature) != known.end()) continue;
-    return unsupported("work.train: needs the feature '" + text_to(feature, limits::kNameBytesMax) +
-                       "', which is not known here");
-  }
-  return {};
-}
-
 // Enumerators known here are 1 to `last`.
 template <class Kind>
 Result<void> check_kind(const std::string& name, Kind kind, Kind last) {
@@ -216,6 +206,7 @@ Result<void> parts_from(const pb::TrainPlan& proto, TrainPlan& plan) {
                 from.batches(),
                 from.only()};
   plan.candidates = proto.candidates() == 0 ? 1 : proto.candidates();
+  CHORUS_TRY(plan.normalise, normalise_from({"work", "train.normalise"}, proto.normalise()));
   return {};
 }
 
@@ -315,13 +306,14 @@ void parts_to(const TrainPlan& plan, pb::TrainPlan* proto) {
     to->set_only(probe.only);
   }
   if (plan.candidates > 1) proto->set_candidates(plan.candidates);
+  if (!plan.normalise.empty()) normalise_to(plan.normalise, proto->mutable_normalise());
 }
 
 }  // namespace
 
 Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto) {
   // Asked first: a plan with new vocabulary may well look odd to the checks below.
-  CHORUS_OK(check_features(proto));
+  CHORUS_OK(check_features({"work", "train"}, proto.required_features()));
   TrainPlan plan;
   if (!proto.has_budget()) return malformed({"work", "train.budget"}, "missing", "a budget");
   CHORUS_TRY(plan.budget, budget_from(proto.budget()));

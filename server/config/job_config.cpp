@@ -171,7 +171,11 @@ Result<JobConfig> parse_job(std::string_view text,
   config::read_model(root.table("model"), job.model);
   const auto train = root.table("train");
   config::read_train(train, job.train);
-  if (file.ok()) check_patterns(train, job);
+  if (file.ok()) {
+    config::check_normalise(train, job.train, job.model);
+    check_patterns(train, job);
+  }
+  job.evaluate.normalise = job.train.normalise;
   read_pace(root.table("pace"), job.round.pace);
   const auto limits_table = root.table("limits");
   read_limits(limits_table, job.limits);

@@ -14,7 +14,8 @@ CachedSource::CachedSource(Dataset data, std::uint64_t bytes_max)
       rows_(data_.size()) {}
 
 ExampleFormat CachedSource::format() const {
-  return {data_.feature_shape(), data_.classes(), data_.target_count(), data_.name()};
+  return {
+      data_.feature_shape(), data_.classes(), data_.target_count(), data_.name(), data_.scales()};
 }
 
 // What is kept is never changed or given up: only finding it needs the lock.

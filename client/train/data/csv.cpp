@@ -189,6 +189,7 @@ class Table {
                                             : options_.scales;
     }
     parts_.features = cells_->encode(data.scales);
+    parts_.scales = cells_->feature_scales(data.scales);
     for (const std::size_t column : categorical_) {
       data.categories.push_back(cells_->categories(place_[column])->column());
     }

@@ -102,4 +102,18 @@ std::vector<float> CsvCells::encode(const std::vector<FeatureScale>& scales) {
   return features;
 }
 
+std::vector<FeatureScale> CsvCells::feature_scales(const std::vector<FeatureScale>& scales) const {
+  std::vector<FeatureScale> all;
+  if (scales.empty()) return all;
+  std::size_t number = 0;
+  for (const auto& categories : categories_) {
+    if (categories.has_value()) {
+      all.resize(all.size() + categories->size());
+    } else {
+      all.push_back(scales[number++]);
+    }
+  }
+  return all;
+}
+
 }  // namespace chorus::client

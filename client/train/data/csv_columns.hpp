@@ -57,6 +57,8 @@ class CsvCells {
 
   /// Features by rows. @param scales  one per column of numbers, or empty
   std::vector<float> encode(const std::vector<FeatureScale>& scales);
+  /// Of each feature, those of categories too, which are not scaled. None: none.
+  std::vector<FeatureScale> feature_scales(const std::vector<FeatureScale>& scales) const;
   std::size_t numbers() const;  ///< columns that are not categories
 
  private:

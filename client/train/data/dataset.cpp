@@ -123,6 +123,9 @@ Result<Dataset> Dataset::of(std::shared_ptr<const ExampleSource> source) {
   auto features = features_per_example(held->format.feature_shape);
   if (!features) return std::move(features).error().during(shown_name(held->format));
   held->features = *features;
+  if (auto checked = check_scales(held->format.scales, held->format.feature_shape); !checked) {
+    return std::move(checked).error().during(shown_name(held->format));
+  }
   if (held->format.target_count > limits::kActivationElementsMax) {
     return fail(errc::invalid_argument,
                 fmt::format("{}: {} targets of one example are too many; expected up to {}",
@@ -161,6 +164,10 @@ std::size_t Dataset::target_count() const noexcept {
 
 const std::string& Dataset::name() const noexcept {
   return held_->format.name;
+}
+
+const std::vector<FeatureScale>& Dataset::scales() const noexcept {
+  return held_->format.scales;
 }
 
 Result<void> Dataset::read(std::span<const std::uint32_t> examples, const ExampleRows& into) const {
@@ -251,6 +258,7 @@ Result<Dataset> Dataset::loaded(std::uint64_t bytes_max) const {
   parts.feature_shape = feature_shape();
   parts.classes = classes();
   parts.target_count = target_count();
+  parts.scales = scales();
   parts.features.resize(size() * feature_count());
   parts.targets.resize(size() * target_count());
   if (classes() > 0 || target_count() == 0) parts.labels.resize(size());

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/base/limits.hpp"
+#include "common/base/try.hpp"
 
 namespace chorus::client {
 
@@ -33,6 +34,19 @@ Result<void> check_scales(std::span<const FeatureScale> scales) {
                             scale.scale));
   }
   return {};
+}
+
+Result<void> check_scales(std::span<const FeatureScale> scales,
+                          const std::vector<std::uint64_t>& shape) {
+  CHORUS_OK(check_scales(scales));
+  CHORUS_TRY(const std::size_t width, features_per_example(shape));
+  if (scales.size() <= 1 || scales.size() == shape[0] || scales.size() == width) return {};
+  return fail(errc::invalid_argument,
+              fmt::format("there are {} scales; expected 1, {} (one per channel) or {} (one per "
+                          "feature)",
+                          scales.size(),
+                          shape[0],
+                          width));
 }
 
 std::optional<std::size_t> first_not_finite(std::span<const float> values) {

@@ -18,6 +18,10 @@ Result<std::size_t> features_per_example(const std::vector<std::uint64_t>& shape
 
 /// @errors invalid_argument: not finite, or a scale of 0
 Result<void> check_scales(std::span<const FeatureScale> scales);
+/// … and as many as features of this shape take: none, one, one per channel, or one per feature.
+/// @pre features_per_example(shape) succeeds
+Result<void> check_scales(std::span<const FeatureScale> scales,
+                          const std::vector<std::uint64_t>& shape);
 
 /// Place of the first NaN or infinity.
 std::optional<std::size_t> first_not_finite(std::span<const float> values);

@@ -17,7 +17,7 @@ class MemorySource final : public ExampleSource {
   }
 
   ExampleFormat format() const override {
-    return {parts_.feature_shape, parts_.classes, parts_.target_count, ""};
+    return {parts_.feature_shape, parts_.classes, parts_.target_count, "", parts_.scales};
   }
   std::size_t size() const override { return parts_.features.size() / each_; }
 

@@ -33,6 +33,41 @@ Result<void> each_example(const Dataset& data, const Work& work) {
   return {};
 }
 
+// One of `scales` for each of `count` groups of neighbouring features. @pre one count divides the
+// other, as 1, channels and features do
+FeatureScale scale_of(const std::vector<FeatureScale>& scales, std::size_t i, std::size_t count) {
+  return scales.empty() ? FeatureScale{} : scales[i / (count / scales.size())];
+}
+
+std::vector<FeatureScale> spread(const std::vector<FeatureScale>& scales, std::size_t count) {
+  std::vector<FeatureScale> all;
+  all.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) all.push_back(scale_of(scales, i, count));
+  return all;
+}
+
+// What `first` and after it `then` come to.
+std::vector<FeatureScale> joined(const std::vector<FeatureScale>& first,
+                                 const std::vector<FeatureScale>& then) {
+  std::vector<FeatureScale> all = spread(then, std::max(first.size(), then.size()));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const FeatureScale before = scale_of(first, i, all.size());
+    all[i] = {before.offset + all[i].offset * before.scale, before.scale * all[i].scale};
+  }
+  return all;
+}
+
+// What is still to be done where `done` was, so that it comes to `wanted`.
+std::vector<FeatureScale> rest_of(const std::vector<FeatureScale>& done,
+                                  const std::vector<FeatureScale>& wanted) {
+  std::vector<FeatureScale> all = spread(wanted, std::max(done.size(), wanted.size()));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const FeatureScale before = scale_of(done, i, all.size());
+    all[i] = {(all[i].offset - before.offset) / before.scale, all[i].scale / before.scale};
+  }
+  return all;
+}
+
 // (value − offset) / scale of `each` neighbouring features per scale.
 void scale_all(const std::vector<FeatureScale>& scales,
                std::span<float> features,
@@ -50,11 +85,12 @@ void scale_all(const std::vector<FeatureScale>& scales,
 
 class NormalisedSource final : public ExampleSource {
  public:
-  NormalisedSource(Dataset data, std::vector<FeatureScale> scales)
-      : data_(std::move(data)), scales_(std::move(scales)) {}
+  /// @param scales  what is done to what is read; `result`: what it then was normalised by
+  NormalisedSource(Dataset data, std::vector<FeatureScale> scales, std::vector<FeatureScale> result)
+      : data_(std::move(data)), scales_(std::move(scales)), result_(std::move(result)) {}
 
   ExampleFormat format() const override {
-    return {data_.feature_shape(), data_.classes(), data_.target_count(), data_.name()};
+    return {data_.feature_shape(), data_.classes(), data_.target_count(), data_.name(), result_};
   }
   std::size_t size() const override { return data_.size(); }
   Result<void> read(std::span<const std::uint32_t> examples,
@@ -67,6 +103,7 @@ class NormalisedSource final : public ExampleSource {
  private:
   Dataset data_;
   std::vector<FeatureScale> scales_;
+  std::vector<FeatureScale> result_;
 };
 
 }  // namespace
@@ -96,20 +133,33 @@ Result<std::vector<FeatureScale>> fit_scales(const Dataset& training, Normalisat
 Result<Dataset> normalised(const Dataset& data, std::vector<FeatureScale> scales) {
   CHORUS_OK(check_scales(scales));
   if (data.feature_shape().empty()) return data;  // no examples, of no shape
+  if (scales.empty()) return fail(errc::invalid_argument, "there are no scales to normalise by");
+  CHORUS_OK(check_scales(scales, data.feature_shape()));
+  const bool in_memory = data.in_memory();
+  auto result = joined(data.scales(), scales);
+  CHORUS_TRY(Dataset made,
+             Dataset::of(std::make_shared<const NormalisedSource>(
+                 data, std::move(scales), std::move(result))));
+  return in_memory ? made.loaded(std::numeric_limits<std::uint64_t>::max()) : made;
+}
+
+Result<Dataset> renormalised(const Dataset& data, std::vector<FeatureScale> scales) {
+  CHORUS_OK(check_scales(scales));
+  if (scales.empty() || scales == data.scales() || data.feature_shape().empty()) return data;
   const std::size_t width = data.feature_count();
-  const std::size_t channels = data.feature_shape()[0];
-  if (scales.size() != 1 && scales.size() != channels && scales.size() != width) {
+  if (width % scales.size() != 0) {
     return fail(errc::invalid_argument,
-                fmt::format("there are {} scales; expected 1, {} (one per channel) or {} (one per "
-                            "feature)",
+                fmt::format("there are {} scales for {} features; expected a number of which {} is "
+                            "a multiple",
                             scales.size(),
-                            channels,
+                            width,
                             width));
   }
-  const bool in_memory = data.in_memory();
-  CHORUS_TRY(Dataset made,
-             Dataset::of(std::make_shared<const NormalisedSource>(data, std::move(scales))));
-  return in_memory ? made.loaded(std::numeric_limits<std::uint64_t>::max()) : made;
+  // Channels of the model, of examples that are flat here.
+  if (!check_scales(scales, data.feature_shape())) scales = spread(scales, width);
+  auto rest = rest_of(data.scales(), scales);
+  return Dataset::of(
+      std::make_shared<const NormalisedSource>(data, std::move(rest), std::move(scales)));
 }
 
 }  // namespace chorus::client

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "chorus/feature_scale.hpp"
 #include "chorus/plan_parts.hpp"
 #include "chorus/plan_sources.hpp"
 #include "chorus/plan_steps.hpp"
@@ -40,12 +41,17 @@ struct TrainPlan {
   Probe probe{};
   std::uint32_t candidates = 1;  ///< k: of the received model and the vectors "candidate1" to
                                  ///< "candidate<k−1>" the one of least loss here is trained
+  /// What features are brought to, in place of what the device would do by itself: one for all, one
+  /// per channel (the first extent of the model's input_shape), or one per feature; none: the
+  /// device decides. Offsets are finite, scales finite and > 0.
+  std::vector<FeatureScale> normalise{};
   bool operator==(const TrainPlan&) const = default;
 };
 
 /// Instructions for one evaluation task.
 struct EvaluatePlan {
   std::uint32_t batch_size = 256;
+  std::vector<FeatureScale> normalise{};  ///< as TrainPlan's
   bool operator==(const EvaluatePlan&) const = default;
 };
 

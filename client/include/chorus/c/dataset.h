@@ -3,7 +3,7 @@
 #ifndef CHORUS_C_DATASET_H
 #define CHORUS_C_DATASET_H
 
-#include "chorus/c/base.h"
+#include "chorus/c/plan.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -107,11 +107,6 @@ typedef enum chorus_normalisation {
   CHORUS_NORMALISE_MIN_MAX = 2,  /* offset: smallest; scale: largest − smallest */
   CHORUS_NORMALISE_INT = 0x7fffffff
 } chorus_normalisation;
-
-typedef struct chorus_scale { /* will not grow */
-  double offset;
-  double scale;
-} chorus_scale;
 
 /* Offset and scale of each channel, the first extent of the feature shape: {3, 32, 32} has three,
  * {9} has nine. To be asked of training examples only. Reads everything once or twice.

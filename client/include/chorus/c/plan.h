@@ -71,6 +71,12 @@ typedef enum chorus_teacher {
 
 typedef enum chorus_precision { CHORUS_F32 = 0, CHORUS_BF16 = 1 } chorus_precision;
 
+/* A number x becomes (x − offset) / scale. */
+typedef struct chorus_scale { /* will not grow */
+  double offset;
+  double scale;
+} chorus_scale;
+
 /* A list of patterns of tensor names: '*' stands for any characters, '?' for one. */
 typedef struct chorus_patterns {
   const char* const* items;
@@ -78,7 +84,8 @@ typedef struct chorus_patterns {
 } chorus_patterns;
 
 /* Handed out by chorus_task_plan(). In brackets: the feature (chorus_task_check_plan()) that a plan
- * has when the field is not at its neutral value; a field without one is in every plan. */
+ * has when the field is not at its neutral value; a field without one is in every plan.
+ * [normalise] is no field: chorus_task_normalise(). */
 typedef struct chorus_plan {
   chorus_budget budget_unit;
   double budget; /* > 0; whole for every unit but seconds */

@@ -26,6 +26,11 @@ CHORUS_EXPORT const chorus_plan* chorus_task_plan(const chorus_task* task);
 /* Examples at a time, of a training or an evaluation. */
 CHORUS_EXPORT uint32_t chorus_task_batch_size(const chorus_task* task);
 
+/* [normalise], of a training or an evaluation: what features are brought to, in place of what this
+ * device would do by itself. One for all, one per channel (the first extent of the model's input),
+ * or one per feature; null, and a count of 0: the device decides. */
+CHORUS_EXPORT const chorus_scale* chorus_task_normalise(const chorus_task* task, size_t* count);
+
 /* The learning rate of step 0, 1, …, with warm-up and schedule. 0 in an evaluation. */
 CHORUS_EXPORT double chorus_task_learning_rate(const chorus_task* task, uint64_t step);
 

@@ -14,6 +14,7 @@
 #include "chorus/client/example_keys.hpp"
 #include "chorus/client/example_source.hpp"
 #include "chorus/export.hpp"
+#include "chorus/feature_scale.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus::client {
@@ -38,7 +39,8 @@ class CHORUS_EXPORT Dataset {
     /// f32[examples × target_count], by rows: what losses other than softmax_cross_entropy aim at.
     /// Labels may then be left out.
     std::vector<float> targets{};
-    std::uint64_t target_count = 0;  ///< of one example; 0: none
+    std::uint64_t target_count = 0;      ///< of one example; 0: none
+    std::vector<FeatureScale> scales{};  ///< as ExampleFormat's
   };
 
   /// No examples.
@@ -61,6 +63,7 @@ class CHORUS_EXPORT Dataset {
   std::uint32_t classes() const noexcept;      ///< 0: no labels
   std::size_t target_count() const noexcept;
   const std::string& name() const noexcept;  ///< of the source, for messages; may be empty
+  const std::vector<FeatureScale>& scales() const noexcept;  ///< of the source (ExampleFormat)
 
   /// As ExampleSource::read(); labels may be asked of every dataset, and are 0 where there are
   /// none.
@@ -142,11 +145,7 @@ enum class Normalisation {
   min_max,   ///< offset: smallest; scale: largest − smallest; so that values lie in [0, 1]
 };
 
-struct FeatureScale {
-  double offset = 0.0;
-  double scale = 1.0;  ///< fitted to values that are all the same: 1
-  bool operator==(const FeatureScale&) const = default;
-};
+using chorus::FeatureScale;
 
 /// A table: one example per line, plain or gzip.
 struct CsvOptions {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "chorus/export.hpp"
+#include "chorus/feature_scale.hpp"
 #include "chorus/result.hpp"
 
 namespace chorus::client {
@@ -18,6 +19,10 @@ struct ExampleFormat {
   std::uint32_t classes = 0;                 ///< labels are below this; 0: there are no labels
   std::uint64_t target_count = 0;            ///< of one example; 0: none
   std::string name;                          ///< for messages: "'train.idx'", "camera"
+  /// What features were normalised by: one for all, one per channel (the first extent of
+  /// feature_shape), or one per feature; none: they are as measured. A plan that says how to
+  /// normalise starts from what was measured.
+  std::vector<FeatureScale> scales{};
 };
 
 /// Where the rows of a read go, example after example. An empty span is not wanted: a source that

@@ -186,6 +186,7 @@ TEST(CApi, GettersOfNullGiveNothingAndSayWhy) {
   EXPECT_FALSE(chorus_task_cancelled(nullptr));
   EXPECT_EQ(chorus_task_plan(nullptr), nullptr);
   EXPECT_EQ(chorus_task_batch_size(nullptr), 0U);
+  EXPECT_EQ(chorus_task_normalise(nullptr, nullptr), nullptr);
   EXPECT_EQ(chorus_task_learning_rate(nullptr, 0), 0.0);
   EXPECT_EQ(chorus_task_tensor_count(nullptr), 0U);
   EXPECT_EQ(chorus_task_tensor(nullptr, 0), nullptr);

@@ -41,7 +41,7 @@ class CTrainer : public ::testing::Test {
   }
   Result<client::TaskReport> evaluate(Body body) {
     prepare(std::move(body));
-    return trainer_->trainer->evaluate({"job", 9, EvaluatePlan{17}, &model_, &layout_, &cancel_},
+    return trainer_->trainer->evaluate({"job", 9, evaluation_, &model_, &layout_, &cancel_},
                                        parameters_);
   }
 
@@ -78,6 +78,7 @@ class CTrainer : public ::testing::Test {
   client::MemoryState state_;
   std::vector<float> anchor_ = std::vector<float>(layout_.parameters, 2.0F);
   std::vector<client::TaskVector> vectors_{{"anchor", anchor_}};
+  EvaluatePlan evaluation_{17};
   client::TrainTask task_{"job", 3, {}, &model_, &layout_, &cancel_, vectors_};
 
  private:
@@ -137,6 +138,9 @@ TEST_F(CTrainer, SeesAnEvaluation) {
     EXPECT_EQ(chorus_task_round(task), 9U);
     EXPECT_EQ(chorus_task_learning_rate(task, 0), 0.0);
     EXPECT_EQ(chorus_task_check_plan(task, nullptr, 0), CHORUS_OK);
+    std::size_t count = 7;
+    EXPECT_EQ(chorus_task_normalise(task, &count), nullptr);
+    EXPECT_EQ(count, 0U);
     EXPECT_FALSE(chorus_task_tensor(task, 0)->trainable);
     std::uint64_t epoch = 0;
     EXPECT_EQ(chorus_task_state_epoch(task, &epoch), CHORUS_WRONG_STATE);
@@ -171,6 +175,7 @@ TEST_F(CTrainer, SeesEveryFieldOfThePlan) {
   plan.local = {"norm.running_*"};
   plan.probe = {true, true, true, true, "out", true, 15, true};
   plan.candidates = 16;
+  plan.normalise = {{0.5, 2.0}, {-1.0, 0.25}};
   static_cast<void>(train([&](const chorus_task* task, std::span<float>, chorus_report*) {
     const chorus_plan& p = *chorus_task_plan(task);
     EXPECT_EQ(p.budget_unit, CHORUS_BUDGET_STEPS);
@@ -222,8 +227,25 @@ TEST_F(CTrainer, SeesEveryFieldOfThePlan) {
     EXPECT_STREQ(p.probe_representation, "out");
     EXPECT_TRUE(p.probe_by_class && p.probe_only);
     EXPECT_EQ(p.probe_batches, 15U);
+    std::size_t count = 0;
+    const chorus_scale* const scales = chorus_task_normalise(task, &count);
+    EXPECT_EQ(count, 2U);
+    EXPECT_EQ(scales[0].offset, 0.5);
+    EXPECT_EQ(scales[1].scale, 0.25);
     return CHORUS_OK;
   }));
+}
+
+TEST_F(CTrainer, SeesWhatAnEvaluationIsNormalisedBy) {
+  evaluation_.normalise = {{3.0, 4.0}};
+  const auto report = evaluate([](const chorus_task* task, std::span<float>, chorus_report* to) {
+    EXPECT_EQ(chorus_task_normalise(task, nullptr)->scale, 4.0);
+    EXPECT_EQ(chorus_task_check_plan(task, nullptr, 0), CHORUS_UNSUPPORTED_FEATURE);
+    const char* const known[] = {"normalise"};
+    EXPECT_EQ(chorus_task_check_plan(task, known, 1), CHORUS_OK);
+    return chorus_report_examples(to, 2);
+  });
+  EXPECT_TRUE(report) << report.error().to_string();
 }
 
 TEST_F(CTrainer, RefusesPlansThatItDoesNotKnow) {

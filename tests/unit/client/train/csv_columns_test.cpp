@@ -197,6 +197,18 @@ TEST_F(CsvColumns, ScalesAreFittedToTheNamedExamplesOnly) {
   refused("2,0\n100,0\n4,1\n", "fit_rows names example 3;", errc::invalid_argument);
 }
 
+TEST_F(CsvColumns, TheDatasetKnowsTheScaleOfEachFeature) {
+  options_.categories = {{"1", {"a", "b"}}};
+  options_.normalisation = Normalisation::min_max;
+  const auto data = load("2,a,10,0\n6,b,15,1\n");
+  ASSERT_TRUE(data) << data.error().to_string();
+  EXPECT_THAT(data->scales, ElementsAre(FeatureScale{2, 4}, FeatureScale{10, 5}));
+  EXPECT_THAT(data->dataset.scales(),
+              ElementsAre(FeatureScale{2, 4}, FeatureScale{}, FeatureScale{}, FeatureScale{10, 5}));
+  options_.normalisation = Normalisation::none;
+  EXPECT_TRUE(load("2,a,10,0\n6,b,15,1\n")->dataset.scales().empty());
+}
+
 TEST_F(CsvColumns, TargetsAreNumbersInTheOrderAskedFor) {
   options_.header = true;
   options_.target_columns = {"event", "time"};

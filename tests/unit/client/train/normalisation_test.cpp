@@ -94,13 +94,53 @@ TEST(Normalisation, RefusesWhatCannotBe) {
     const auto made = normalised(pictures(), std::move(scales));
     return made ? std::string("fine") : made.error().detail;
   };
-  EXPECT_THAT(why({}), HasSubstr("there are 0 scales; expected 1, 2 (one per channel) or 4"));
-  EXPECT_THAT(why({{0, 1}, {0, 1}, {0, 1}}), HasSubstr("there are 3 scales"));
+  EXPECT_THAT(why({}), HasSubstr("there are no scales to normalise by"));
+  EXPECT_THAT(why({{0, 1}, {0, 1}, {0, 1}}),
+              HasSubstr("there are 3 scales; expected 1, 2 (one per channel) or 4"));
   EXPECT_THAT(why({{0, 0}}), HasSubstr("no scale 0"));
   EXPECT_THAT(why({{std::nan(""), 1}}), HasSubstr("scales hold offset nan"));
   EXPECT_THAT(why({{0, 1e-300}}), HasSubstr("example 0 is inf"));
   EXPECT_EQ(fit_scales(Dataset(), Normalisation::standard).error().code, errc::invalid_argument);
   EXPECT_EQ(fit_scales(pictures(), Normalisation::none).error().code, errc::invalid_argument);
+}
+
+TEST(Normalisation, IsKnownToTheDataset) {
+  EXPECT_TRUE(pictures().scales().empty());
+  const auto once = normalised(pictures(), {{4, 2}, {10, 4}});
+  EXPECT_THAT(once->scales(), ElementsAre(FeatureScale{4, 2}, FeatureScale{10, 4}));
+  const auto twice = normalised(*once, {{1, 8}});
+  EXPECT_THAT(twice->scales(), ElementsAre(FeatureScale{6, 16}, FeatureScale{14, 32}));
+  EXPECT_EQ(once->subset(std::vector<std::uint32_t>{2})->scales(), once->scales());
+  const auto streamed = Dataset::of(std::make_shared<Streamed>(pictures()));
+  const auto cached = normalised(*streamed, {{4, 2}})->cached(1 << 20);
+  EXPECT_THAT(cached->scales(), ElementsAre(FeatureScale{4, 2}));
+  EXPECT_EQ(cached->loaded(1 << 20)->scales(), cached->scales());
+}
+
+TEST(Normalisation, IsReplacedWithoutACopy) {
+  const std::vector<FeatureScale> wanted{{2, 4}, {8, 0.5}};
+  const auto expected = normalised(pictures(), wanted);
+  for (const auto& from : {pictures(), *normalised(pictures(), {{4, 2}, {10, 4}}), *expected}) {
+    const auto made = renormalised(from, wanted);
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->scales(), wanted);
+    EXPECT_EQ(made->in_memory(), from.scales() == wanted) << "scaled when it is read";
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(made->example(i)->features, expected->example(i)->features);
+    }
+  }
+  EXPECT_TRUE(renormalised(Dataset(), wanted)->empty());
+  EXPECT_THAT(renormalised(pictures(), {{0, 1}, {0, 1}, {0, 1}}).error().detail,
+              HasSubstr("3 scales for 4 features"));
+  EXPECT_EQ(renormalised(pictures(), {{0, 0}}).error().code, errc::invalid_argument);
+}
+
+TEST(Normalisation, WhatASourceSaysOfItselfIsChecked) {
+  Dataset::Parts parts{{1, 2, 3, 4}, {2, 2}, {0}, 1};
+  parts.scales = {{0, 1}, {0, 1}, {0, 1}};
+  EXPECT_THAT(Dataset::create(parts).error().detail, HasSubstr("there are 3 scales"));
+  parts.scales = {{0, 0}};
+  EXPECT_THAT(Dataset::create(parts).error().detail, HasSubstr("no scale 0"));
 }
 
 }  // namespace

@@ -50,6 +50,10 @@ TEST(PlanFeatures, EachHasItsName) {
       {{"local"}, [](auto& p) { p.local = {"head.*"}; }},
       {{"probe"}, [](auto& p) { p.probe.losses = true; }},
       {{"candidates"}, [](auto& p) { p.candidates = 2; }},
+      {{"normalise"},
+       [](auto& p) {
+         p.normalise = {{0, 1}};
+       }},
   };
   std::set<std::string_view> seen;
   for (const auto& [names, change] : cases) {
@@ -68,6 +72,11 @@ TEST(PlanFeatures, ComeInTheOrderOfTheList) {
   plan.clip_norm = 1.0;
   plan.optimiser.nesterov = true;
   EXPECT_THAT(features_of(plan), ElementsAre("optimiser", "clip_norm", "candidates"));
+}
+
+TEST(PlanFeatures, AnEvaluationHasThemToo) {
+  EXPECT_THAT(features_of(EvaluatePlan{17}), IsEmpty());
+  EXPECT_THAT(features_of(EvaluatePlan{17, {{0, 1}}}), ElementsAre("normalise"));
 }
 
 }  // namespace

@@ -71,6 +71,19 @@ TEST(PlanRules, NameTheFieldThatIsOutOfRange) {
       {"probe.only", [](TrainPlan& p) { p.probe.only = true; }},
       {"candidates", [](TrainPlan& p) { p.candidates = 0; }},
       {"candidates", [](TrainPlan& p) { p.candidates = 65; }},
+      {"normalise.mean", [](TrainPlan& p) { p.normalise.resize(limits::kPlanScalesMax + 1); }},
+      {"normalise.mean",
+       [](TrainPlan& p) {
+         p.normalise = {{0, 1}, {kNan, 1}};
+       }},
+      {"normalise.deviation",
+       [](TrainPlan& p) {
+         p.normalise = {{0, 0}};
+       }},
+      {"normalise.deviation",
+       [](TrainPlan& p) {
+         p.normalise = {{0, kInf}};
+       }},
   };
   EXPECT_FALSE(problem_of(TrainPlan{}));
   for (const Row& row : rows) {

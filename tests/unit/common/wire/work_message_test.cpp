@@ -74,9 +74,28 @@ TEST(WorkMessage, EveryBudgetSurvivesTheWire) {
 TEST(WorkMessage, EvaluateSurvivesTheWire) {
   Work work = test::some_work();
   work.task.kind = TaskKind::evaluate;
-  work.plan = EvaluatePlan{128};
-  const auto frame = encode(work).value();
-  EXPECT_EQ(decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes)).value(), Message(work));
+  for (const EvaluatePlan& plan : {EvaluatePlan{128}, EvaluatePlan{64, {{0.5, 2}, {-1, 0.25}}}}) {
+    work.plan = plan;
+    const auto frame = encode(work).value();
+    EXPECT_EQ(decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes)).value(),
+              Message(work));
+    pb::Work proto;
+    ASSERT_TRUE(proto.ParseFromArray(frame.data() + kHeaderBytes,
+                                     static_cast<int>(frame.size() - kHeaderBytes)));
+    EXPECT_EQ(proto.evaluate().required_features_size(), plan.normalise.empty() ? 0 : 1);
+  }
+}
+
+// 16 KiB of scales beside the largest other parts of a plan are within a message.
+TEST(WorkMessage, TheMostScalesFit) {
+  Work work = test::some_work();
+  auto& plan = std::get<TrainPlan>(work.plan);
+  plan.normalise.assign(limits::kPlanScalesMax, {1.0 / 3.0, 2.0 / 3.0});
+  plan.trainable.only.assign(limits::kPatternsMax, std::string(limits::kTensorNameBytesMax, '*'));
+  const auto frame = encode(work);
+  ASSERT_TRUE(frame) << frame.error().detail;
+  EXPECT_EQ(decode(FrameKind::work, std::span(*frame).subspan(kHeaderBytes)).value(),
+            Message(work));
 }
 
 TEST(WorkMessage, LayersNeedNoName) {
@@ -164,6 +183,7 @@ TEST(WorkMessage, EveryOptionArrives) {
   plan.probe = {true, true, true, true, "head", true, 4, true};
   plan.candidates = 5;
   plan.precision = Precision::bf16;
+  plan.normalise = {{0.5, 2}, {-1, 0.25}};
   Work work = test::some_work();
   work.plan = plan;
   const auto frame = encode(work).value();
@@ -185,7 +205,8 @@ TEST(WorkMessage, EveryOptionArrives) {
                                    "mask",
                                    "local",
                                    "probe",
-                                   "candidates"))
+                                   "candidates",
+                                   "normalise"))
       << "old devices must decline";
 }
 
@@ -233,6 +254,12 @@ TEST(WorkMessage, RefusesBadOptions) {
   refuses("train.probe.representation",
           [](auto& w) { train(w).mutable_probe()->set_representation("a b"); });
   refuses("train.candidates", [](auto& w) { train(w).set_candidates(65); });
+  refuses("train.normalise: 1 means and 0 deviations",
+          [](auto& w) { train(w).mutable_normalise()->add_mean(1); });
+  refuses("train.normalise.deviation", [](auto& w) {
+    train(w).mutable_normalise()->add_mean(1);
+    train(w).mutable_normalise()->add_deviation(0);
+  });
 }
 
 TEST(WorkMessage, RefusesBadInstructions) {

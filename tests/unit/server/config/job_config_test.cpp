@@ -202,6 +202,8 @@ distil_not_true = true
 trainable = ["*.weight", "*.bias"]
 frozen = ["*.bias"]
 local = ["*"]
+normalise_mean = [8]
+normalise_deviation = [0.5]
 )"))
                              .train;
   EXPECT_EQ(plan.order, Order::curriculum);
@@ -212,6 +214,17 @@ local = ["*"]
   EXPECT_EQ(plan.distil, (Distillation{Distillation::Teacher::received, 0.25, 3.0, true}));
   EXPECT_EQ(plan.trainable, (Trainable{{"*.weight", "*.bias"}, {"*.bias"}, false}));
   EXPECT_EQ(plan.local, std::vector<std::string>{"*"});
+  EXPECT_EQ(plan.normalise, (std::vector<FeatureScale>{{8, 0.5}}));
+}
+
+TEST(JobConfig, WhatIsMeasuredIsNormalisedAsWhatIsLearnedFrom) {
+  const JobConfig job = parsed(with_model(R"([evaluation]
+batch_size = 64
+[train]
+normalise_mean = [8, 0, 1, 2.5]
+normalise_deviation = [0.5, 2, 1, 1]
+)"));
+  EXPECT_EQ(job.evaluate, (EvaluatePlan{64, {{8, 0.5}, {0, 2}, {1, 1}, {2.5, 1}}}));
 }
 
 TEST(JobConfig, SaysWhatIsWrong) {
@@ -251,6 +264,17 @@ TEST(JobConfig, SaysWhatIsWrong) {
       {"[train]\nlocal = [\"head\"]",
        "job.toml:9:9: train.local = [ 'head' ]: patterns: 'head' names no tensor of the model; the "
        "first of its 2 is 'dense1.weight'"},
+      {"[train]\nnormalise_mean = [1, 2, 3]\nnormalise_deviation = [1, 1, 1]",
+       "job.toml:9:18: train.normalise_mean = [ 1, 2, 3 ]: normalise: there are 3 means and "
+       "deviations for features of [4]; expected 1, 4 (one per channel) or 4 (one per feature)"},
+      {"[train]\nnormalise_mean = [1, 2]\nnormalise_deviation = [1]",
+       "job.toml:9:18: train.normalise_mean = [ 1, 2 ]: 2 means and 1 deviations; expected as many "
+       "of both"},
+      {"[train]\nnormalise_deviation = [1]",
+       "job.toml:9:23: train.normalise_deviation = [ 1 ]: 0 means and 1 deviations; expected as "
+       "many of both"},
+      {"[train]\nnormalise_mean = [1]\nnormalise_deviation = [0]",
+       "job.toml:10:24: train.normalise_deviation[0] = 0: expected a number above 0"},
       {"[train]\nbatchsize = 3",
        "job.toml:9:1: train.batchsize: unknown key; did you mean 'batch_size'?"},
       {"[pace]\ncohort = 100001",

@@ -298,6 +298,7 @@ std::vector<Option> options() {
        [](const Outcome& o) {
          return o.report.metrics.back() == Metric{"candidate", 1.0} && !o.report.delta;
        }});
+  add({"normalise", {}, [](TrainPlan& p) { p.normalise = {{0.05, 1.25}}; }});
   for (Option& one : all) {
     if (!one.holds) one.holds = [](const Outcome&) { return true; };
   }
