@@ -18,11 +18,22 @@ struct RawProduct {
   float alpha, beta;
 };
 
+/// A right side to be packed: its element (q, j) lies at b[q * row + j * step], row or step is 1.
+struct RawPack {
+  size_t n, k;
+  const float* b;
+  size_t row, step;
+  float* to;
+};
+
 struct ProductTable {
   /// C ← α·A·Bᵀ + β·C; A's rows are contiguous: sixteen sums, and one.
   void (*dots)(const RawProduct& p);
   void (*turned)(const RawProduct& p);
   void (*strided)(const RawProduct& p);  ///< C ← α·A·B + β·C
+  void (*pack)(const RawPack& p);
+  /// The same with a B that was packed; `from_last`: begins with the last panel.
+  void (*packed)(const RawProduct& p, bool from_last);
 };
 
 extern const ProductTable kRefProductTable;

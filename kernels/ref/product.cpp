@@ -2,6 +2,7 @@
 // baseline CPU does in software: slow here, and the same bits as the instruction.
 #include <cmath>
 
+#include "chorus/kernels/products.hpp"
 #include "kernels/product_table.hpp"
 
 namespace chorus::kernels {
@@ -56,8 +57,35 @@ void strided(const RawProduct& p) {
   one_sum(p, p.ldb, 1);
 }
 
+// Where element (q, j) of a packed right side lies.
+size_t packed_at(size_t k, size_t q, size_t j) {
+  return (j / kPackedColumns * k + q) * kPackedColumns + j % kPackedColumns;
+}
+
+void pack(const RawPack& p) {
+  const size_t columns = packed_floats(p.n, p.k) / (p.k == 0 ? 1 : p.k);
+  for (size_t j = 0; j < columns; ++j) {
+    for (size_t q = 0; q < p.k; ++q) {
+      p.to[packed_at(p.k, q, j)] = j < p.n ? p.b[q * p.row + j * p.step] : 0.0F;
+    }
+  }
+}
+
+void packed(const RawProduct& p, bool) {
+  for (size_t i = 0; i < p.m; ++i) {
+    for (size_t j = 0; j < p.n; ++j) {
+      float sum = 0.0F;
+      for (size_t q = 0; q < p.k; ++q) {
+        sum = std::fma(p.a[i * p.row + q * p.step], p.b[packed_at(p.k, q, j)], sum);
+      }
+      float* const c = p.c + i * p.ldc + j;
+      *c = finish(p, sum, p.beta == 0.0F ? 0.0F : *c);
+    }
+  }
+}
+
 }  // namespace
 
-constinit const ProductTable kRefProductTable = {dots, turned, strided};
+constinit const ProductTable kRefProductTable = {dots, turned, strided, pack, packed};
 
 }  // namespace chorus::kernels

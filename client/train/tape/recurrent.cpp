@@ -2,8 +2,10 @@
 // gates, go step by step.
 #include <algorithm>
 #include <memory>
+#include <span>
 
 #include "chorus/kernels/cells.hpp"
+#include "chorus/kernels/products.hpp"
 #include "chorus/kernels/training.hpp"
 #include "client/train/tape/layers.hpp"
 #include "client/train/tape/linear.hpp"
@@ -45,25 +47,26 @@ void gather_previous(const Sweep& s, const float* y, float* previous) {
   }
 }
 
-// gates(row) += h(row before)·W_hhᵀ (+ bias) for the k-th step of all examples.
-void add_state(const Sweep& s,
-               std::size_t k,
-               const float* weight,
-               std::size_t gates,
-               const float* y,
-               float* out,
-               std::size_t ldout) {
+// One step's product with the state's weights, which were packed for all steps.
+void multiply_step(const Product& p, std::size_t k) {
+  kernels::product_packed_f32(
+      p, k % 2 == 0 ? kernels::PanelOrder::from_first : kernels::PanelOrder::from_last);
+}
+
+// gates(row) += h(row before)·W_hhᵀ for the k-th step of all examples.
+void add_state(
+    const Sweep& s, std::size_t k, const float* packed, const float* y, float* out, std::size_t n) {
   if (k == 0) return;
-  multiply_nt({.m = s.batch,
-               .n = gates * s.units,
-               .k = s.units,
-               .a = y + s.step(k - 1) * s.stride + s.offset,
-               .lda = s.steps * s.stride,
-               .b = weight,
-               .ldb = s.units,
-               .c = out,
-               .ldc = ldout,
-               .beta = 1.0F});
+  multiply_step({.m = s.batch,
+                 .n = n,
+                 .k = s.units,
+                 .a = y + s.step(k - 1) * s.stride + s.offset,
+                 .lda = s.steps * s.stride,
+                 .b = packed,
+                 .c = out + s.step(k) * n,
+                 .ldc = s.steps * n,
+                 .beta = 1.0F},
+                k);
 }
 
 struct Level {
@@ -82,6 +85,14 @@ struct Level {
 
 Value matrix(Graph& graph, std::size_t rows, std::size_t columns) {
   return graph.make(Dims{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)});
+}
+
+// A place for W_hh as product_packed_f32 takes it: the right side of n columns, sums of k terms.
+std::span<float> packed_at(const Graph& graph, const Value& place, std::size_t n, std::size_t k) {
+  return {graph.at(place), kernels::packed_floats(n, k)};
+}
+Value make_packed(Graph& graph, std::size_t n, std::size_t k) {
+  return graph.make(Dims{static_cast<std::int64_t>(kernels::packed_floats(n, k))});
 }
 
 // Level::bias
@@ -144,15 +155,15 @@ void forward_cells(const Graph& graph, const Level& l, std::size_t k) {
   }
 }
 
-void forward(const Graph& graph, const Level& l) {
+void forward(const Graph& graph, const Level& l, const Value& place) {
   const Sweep& s = l.sweep;
   const std::size_t width = l.kinds * s.units;
   input_products(graph, l);
   begin_state(graph, l);
-  const float* const weight = graph.at(l.weights.state.value);
+  const auto packed = packed_at(graph, place, width, s.units);
+  kernels::pack_nt_f32({width, s.units, graph.at(l.weights.state.value), s.units}, packed);
   for (std::size_t k = 0; k < s.steps; ++k) {
-    float* const sums = graph.at(l.state_sums()) + s.step(k) * width;
-    add_state(s, k, weight, l.kinds, graph.at(l.y), sums, s.steps * width);
+    add_state(s, k, packed.data(), graph.at(l.y), graph.at(l.state_sums()), width);
     forward_cells(graph, l, k);
   }
 }
@@ -163,6 +174,7 @@ struct Flow {
   Value carried;
   Value previous;  // (rows, units)
   Value dc;        // LSTM only
+  Value packed;    // W_hh, unless factors are rounded
 };
 
 Flow flow_of(Graph& graph, const Level& l) {
@@ -170,7 +182,8 @@ Flow flow_of(Graph& graph, const Level& l) {
   return {matrix(graph, s.batch, s.units),
           matrix(graph, s.batch, s.units),
           matrix(graph, s.rows(), s.units),
-          l.lstm() ? matrix(graph, s.batch, s.units) : Value{}};
+          l.lstm() ? matrix(graph, s.batch, s.units) : Value{},
+          Value{}};
 }
 
 // dh ← dy(row) + carried, for one step.
@@ -181,19 +194,6 @@ void take_slopes(const Sweep& s, std::size_t k, const float* dy, const float* ca
       dh[n * s.units + u] = above[u] + (k + 1 == s.steps ? 0.0F : carried[n * s.units + u]);
     }
   }
-}
-
-// out ← slopes of the k-th step · W_hh + beta·out: what reaches the state before.
-void to_state(const Sweep& s,
-              std::size_t k,
-              std::size_t kinds,
-              const float* slopes,
-              const float* weight,
-              float* out,
-              float beta) {
-  const std::size_t width = kinds * s.units;
-  const Linear linear{s.batch, s.units, width, weight, nullptr};
-  linear.input_gradient(slopes + s.step(k) * width, s.steps * width, out, beta);
 }
 
 // The k-th step of all examples: from dy and what the step after left to the derivatives of what
@@ -232,12 +232,23 @@ void backward_cells(
 
 void backward(const Graph& graph, const Level& l, const Value& dy, const Flow& flow) {
   const Sweep& s = l.sweep;
-  const float* const weight = graph.at(l.weights.state.value);
-  const float beta = l.lstm() ? 0.0F : 1.0F;  // a GRU's state goes on by itself, too
+  const std::size_t width = l.kinds * s.units;
+  const auto packed = packed_at(graph, flow.packed, s.units, width);
+  kernels::pack_nn_f32({s.units, width, graph.at(l.weights.state.value), s.units}, packed);
   for (std::size_t k = s.steps; k-- > 0;) {
     backward_cells(graph, l, dy, flow, k);
     if (k == 0) break;
-    to_state(s, k, l.kinds, graph.at(l.state_sums()), weight, graph.at(flow.carried), beta);
+    // slopes of the k-th step · W_hh: what reaches the state before
+    multiply_step({.m = s.batch,
+                   .n = s.units,
+                   .k = width,
+                   .a = graph.at(l.state_sums()) + s.step(k) * width,
+                   .lda = s.steps * width,
+                   .b = packed.data(),
+                   .c = graph.at(flow.carried),
+                   .ldc = s.units,
+                   .beta = l.lstm() ? 0.0F : 1.0F},  // a GRU's state goes on by itself, too
+                  k);
   }
 }
 
@@ -273,10 +284,21 @@ void weight_gradients(const Graph& graph, const Level& l, const Flow& flow) {
 void add_backward(
     Graph& graph, const Level& l, const Value& dy, const Value& dx, bool first_direction) {
   const Sweep& s = l.sweep;
-  const Flow flow = flow_of(graph, l);
+  Flow flow = flow_of(graph, l);
+  flow.packed = make_packed(graph, s.units, l.kinds * s.units);
   graph.step(
       Pass::backward,
-      {dy, dx, flow.dc, flow.dh, flow.carried, flow.previous, l.x, l.y, l.gates, l.side},
+      {dy,
+       dx,
+       flow.dc,
+       flow.dh,
+       flow.carried,
+       flow.previous,
+       flow.packed,
+       l.x,
+       l.y,
+       l.gates,
+       l.side},
       [=, &graph] {
         backward(graph, l, dy, flow);
         weight_gradients(graph, l, flow);
@@ -378,8 +400,10 @@ void add_level(Graph& graph, bool lstm, std::size_t units, std::span<const Tenso
     if (RoundedLinear::pays(graph, {batch * steps, units, l.kinds * units})) {
       rounded.push_back(add_rounded_forward(graph, l));
     } else {
-      graph.step(
-          Pass::forward, {x, y, l.gates, l.side, l.bias}, [=, &graph] { forward(graph, l); });
+      const Value packed = make_packed(graph, l.kinds * units, units);
+      graph.step(Pass::forward, {x, y, l.gates, l.side, l.bias, packed}, [=, &graph] {
+        forward(graph, l, packed);
+      });
     }
   }
   graph.current = y;

@@ -2,6 +2,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,28 @@ struct Kind {
   bool a_transposed;
   bool b_transposed;
 };
+
+// Packs B first; n and k may be zero, memory may not be missing.
+template <class Pack>
+void run_packed(Product p, Pack pack, kernels::PanelOrder order) {
+  std::vector<float> packed(kernels::packed_floats(p.n, p.k) + 1, std::nanf(""));
+  pack({p.n, p.k, p.b, p.ldb}, std::span(packed).first(packed.size() - 1));
+  EXPECT_TRUE(std::isnan(packed.back())) << "beyond the panels";
+  p.b = packed.data();
+  kernels::product_packed_f32(p, order);
+}
+void packed_nt(const Product& p) noexcept {
+  run_packed(p, kernels::pack_nt_f32, kernels::PanelOrder::from_first);
+}
+void packed_nn(const Product& p) noexcept {
+  run_packed(p, kernels::pack_nn_f32, kernels::PanelOrder::from_last);
+}
+
 constexpr Kind kKinds[] = {{"nt", kernels::product_nt_f32, false, true},
                            {"nn", kernels::product_nn_f32, false, false},
-                           {"tn", kernels::product_tn_f32, true, false}};
+                           {"tn", kernels::product_tn_f32, true, false},
+                           {"packed nt", packed_nt, false, true},
+                           {"packed nn", packed_nn, false, false}};
 
 // Rows are longer than they must be, so that a store beyond a row is seen.
 constexpr std::size_t kSlack = 3;
@@ -92,6 +112,15 @@ const std::vector<Problem>& problems() {
       for (const std::size_t m : {7U, 11U, 12U, 16U, 17U, 32U, 33U, 70U})
         list.push_back({m, 70, k});
     }
+    // Short sums of many rows, few and many columns: the side that is turned changes.
+    for (const std::size_t k : {1U, 12U, 31U, 127U, 128U}) {
+      for (const std::size_t n : {5U, 15U, 16U, 48U, 63U, 144U}) {
+        list.push_back({12, n, k, 0.5F});
+        list.push_back({33, n, k, 1.0F, 1.0F});
+      }
+      list.push_back({140, 50, k, 1.0F, 0.5F});
+    }
+    list.push_back({140, 40, 300, 1.0F, 0.5F});  // a long right side, turned
     list.push_back({18, 63, 300});
     list.push_back({18, 64, 300});
     list.push_back({18, 1100, 257, -0.5F, 0.25F});
@@ -145,6 +174,16 @@ TEST(Products, AreProducts) {
         }
       }
     }
+  }
+}
+
+// A product of the same numbers, packed or not, has the same bits: nn's definition.
+TEST(Products, PackingChangesNoBit) {
+  for (const auto variant : kernels::available_variants()) {
+    const test::WithVariant use(variant);
+    const Problem p{33, 300, 520, 0.5F, 1.0F};
+    const Data data(kKinds[1], p);
+    EXPECT_EQ(data.run(kKinds[1], p), data.run(kKinds[4], p)) << variant;
   }
 }
 
