@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "kernels/channel_table.hpp"
+#include "kernels/code_table.hpp"
 #include "kernels/product_table.hpp"
 #include "kernels/training_table.hpp"
 
@@ -24,6 +25,13 @@ struct Table {
   /// `count` inputs, 1..8: x[k] has n elements, multipliers[k] belongs to it.
   void (*fold_f32)(
       const float* const* x, const double* multipliers, size_t count, int64_t* acc, size_t n);
+  /// The same of codes: their addends are fma(units[k], codes[k][i], bases[k]).
+  void (*fold_codes)(const uint8_t* const* codes,
+                     const double* bases,
+                     const double* units,
+                     size_t count,
+                     int64_t* acc,
+                     size_t n);
   void (*merge_i64)(const int64_t* other, int64_t* acc, size_t n);
   void (*lane_mean_f32)(const int64_t* sum, double divisor, float* mean, size_t n);
   void (*add_scaled_f32)(const float* base, double alpha, const float* x, float* out, size_t n);
@@ -32,6 +40,7 @@ struct Table {
   const ProductTable* products;
   const TrainingTable* training;
   const ChannelTable* channels;
+  const CodeTable* codes;
 };
 
 extern const Table kRefTable;

@@ -9,3 +9,11 @@
 #else
 #define CHORUS_SIDE_BY_SIDE _Pragma("GCC ivdep")
 #endif
+
+// Before a short loop of fixed length that is one vector, or a few: unrolled first, GCC would no
+// longer see a loop.
+#if defined(__clang__)
+#define CHORUS_ONE_VECTOR
+#else
+#define CHORUS_ONE_VECTOR _Pragma("GCC unroll 1") _Pragma("GCC ivdep")
+#endif

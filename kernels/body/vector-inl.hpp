@@ -5,6 +5,8 @@
 // V provides, for kLanes doubles (kFloats floats) at a time:
 //   F32, F64, I64            vector of kFloats floats, of kLanes doubles, of kLanes integers
 //   widen(p), narrow(p, v)   kLanes floats at p to doubles; and back, to nearest, ties to even
+//   widen_codes(p)           kLanes bytes at p to doubles
+//   fma(a, b, c)             a·b + c on F64, rounded once
 //   broadcast, store_f64, add, mul, div              on F64
 //   load_f32, store_f32, sub_f32                     on F32
 //   load_i64, store_i64, add_i64, to_f64             on I64; the conversion is correctly rounded
@@ -18,86 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/body/fold-inl.hpp"
 #include "kernels/table.hpp"
 
 namespace chorus::kernels {
 namespace {
-
-constexpr size_t kLine = 16;        // floats of one cache line, and accumulators of stats_f32
-constexpr size_t kFoldAhead = 128;  // coordinates: hides memory latency across nine streams
-
-inline int64_t add_wrapping(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-}
-
-// The address may lie beyond the array: a prefetch there does nothing, but pointer arithmetic to it
-// would be undefined, hence the integer.
-template <class T>
-inline void prefetch(const T* base, size_t index) {
-  const uintptr_t at = reinterpret_cast<uintptr_t>(base) + index * sizeof(T);
-  __builtin_prefetch(reinterpret_cast<const void*>(at));  // NOLINT(performance-no-int-to-ptr)
-}
-
-// One pass over the accumulators: each is loaded once, receives kCount rounded products in
-// registers, and is stored once.
-template <class V, size_t kCount>
-void fold_pass(const float* const* x, const double* multipliers, int64_t* acc, size_t n) {
-  constexpr size_t kVectors = kLine / V::kLanes;
-  const float* from[kCount];
-  typename V::F64 scale[kCount];
-  for (size_t k = 0; k < kCount; ++k) {
-    from[k] = x[k];
-    scale[k] = V::broadcast(multipliers[k]);
-  }
-  size_t i = 0;
-  for (; i + kLine <= n; i += kLine) {
-    prefetch(acc, i + kFoldAhead);
-    prefetch(acc, i + kFoldAhead + kLine / 2);
-    typename V::Sum sum[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) {
-      sum[v] = V::begin(V::load_i64(acc + i + v * V::kLanes));
-    }
-    for (size_t k = 0; k < kCount; ++k) {
-      prefetch(from[k], i + kFoldAhead);
-      for (size_t v = 0; v < kVectors; ++v) {
-        V::accumulate(sum[v], V::mul(V::widen(from[k] + i + v * V::kLanes), scale[k]));
-      }
-    }
-    for (size_t v = 0; v < kVectors; ++v) {
-      V::store_i64(acc + i + v * V::kLanes, V::template finish<kCount>(sum[v]));
-    }
-  }
-  for (; i < n; ++i) {
-    int64_t sum = acc[i];
-    for (size_t k = 0; k < kCount; ++k) {
-      sum = add_wrapping(sum, V::round_one(static_cast<double>(from[k][i]) * multipliers[k]));
-    }
-    acc[i] = sum;
-  }
-}
-
-template <class V>
-void fold_f32(
-    const float* const* x, const double* multipliers, size_t count, int64_t* acc, size_t n) {
-  switch (count) {
-    case 1:
-      return fold_pass<V, 1>(x, multipliers, acc, n);
-    case 2:
-      return fold_pass<V, 2>(x, multipliers, acc, n);
-    case 3:
-      return fold_pass<V, 3>(x, multipliers, acc, n);
-    case 4:
-      return fold_pass<V, 4>(x, multipliers, acc, n);
-    case 5:
-      return fold_pass<V, 5>(x, multipliers, acc, n);
-    case 6:
-      return fold_pass<V, 6>(x, multipliers, acc, n);
-    case 7:
-      return fold_pass<V, 7>(x, multipliers, acc, n);
-    default:
-      return fold_pass<V, 8>(x, multipliers, acc, n);
-  }
-}
 
 template <class V>
 void merge_i64(const int64_t* other, int64_t* acc, size_t n) {
@@ -174,12 +101,14 @@ struct Others {
   const ProductTable* products;
   const TrainingTable* training;
   const ChannelTable* channels;
+  const CodeTable* codes;
 };
 
 template <class V>
 constexpr Table table_of(const char* name, const Others& others) {
   return {name,
           fold_f32<V>,
+          fold_codes<V>,
           merge_i64<V>,
           lane_mean_f32<V>,
           add_scaled_f32<V>,
@@ -187,7 +116,8 @@ constexpr Table table_of(const char* name, const Others& others) {
           stats_f32<V>,
           others.products,
           others.training,
-          others.channels};
+          others.channels,
+          others.codes};
 }
 
 }  // namespace

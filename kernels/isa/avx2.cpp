@@ -15,6 +15,12 @@ struct Avx2 {
   using I64 = __m256i;
 
   static F64 widen(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+  static F64 widen_codes(const uint8_t* p) {
+    uint32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(static_cast<int>(four))));
+  }
+  static F64 fma(F64 a, F64 b, F64 c) { return _mm256_fmadd_pd(a, b, c); }
   static void narrow(float* p, F64 v) { _mm_storeu_ps(p, _mm256_cvtpd_ps(v)); }
   static F64 broadcast(double v) { return _mm256_set1_pd(v); }
   static void store_f64(double* p, F64 v) { _mm256_storeu_pd(p, v); }
@@ -95,7 +101,7 @@ struct Avx2 {
 
 }  // namespace
 
-constinit const Table kAvx2Table =
-    table_of<Avx2>("avx2", {&kAvx2ProductTable, &kAvx2TrainingTable, &kAvx2ChannelTable});
+constinit const Table kAvx2Table = table_of<Avx2>(
+    "avx2", {&kAvx2ProductTable, &kAvx2TrainingTable, &kAvx2ChannelTable, &kAvx2CodeTable});
 
 }  // namespace chorus::kernels

@@ -15,6 +15,11 @@ struct Avx512 {
   using I64 = __m512i;
 
   static F64 widen(const float* p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+  static F64 widen_codes(const uint8_t* p) {
+    const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(codes));
+  }
+  static F64 fma(F64 a, F64 b, F64 c) { return _mm512_fmadd_pd(a, b, c); }
   static void narrow(float* p, F64 v) { _mm256_storeu_ps(p, _mm512_cvtpd_ps(v)); }
   static F64 broadcast(double v) { return _mm512_set1_pd(v); }
   static void store_f64(double* p, F64 v) { _mm512_storeu_pd(p, v); }
@@ -52,7 +57,8 @@ struct Avx512 {
 
 }  // namespace
 
-constinit const Table kAvx512Table =
-    table_of<Avx512>("avx512", {&kAvx512ProductTable, &kAvx512TrainingTable, &kAvx512ChannelTable});
+constinit const Table kAvx512Table = table_of<Avx512>(
+    "avx512",
+    {&kAvx512ProductTable, &kAvx512TrainingTable, &kAvx512ChannelTable, &kAvx512CodeTable});
 
 }  // namespace chorus::kernels

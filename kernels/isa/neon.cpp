@@ -15,6 +15,11 @@ struct Neon {
   using I64 = int64x2_t;
 
   static F64 widen(const float* p) { return vcvt_f64_f32(vld1_f32(p)); }
+  static F64 widen_codes(const uint8_t* p) {
+    const F64 first = vdupq_n_f64(static_cast<double>(p[0]));
+    return vsetq_lane_f64(static_cast<double>(p[1]), first, 1);
+  }
+  static F64 fma(F64 a, F64 b, F64 c) { return vfmaq_f64(c, a, b); }
   static void narrow(float* p, F64 v) { vst1_f32(p, vcvt_f32_f64(v)); }
   static F64 broadcast(double v) { return vdupq_n_f64(v); }
   static void store_f64(double* p, F64 v) { vst1q_f64(p, v); }
@@ -55,7 +60,7 @@ struct Neon {
 
 }  // namespace
 
-constinit const Table kNeonTable =
-    table_of<Neon>("neon", {&kNeonProductTable, &kNeonTrainingTable, &kNeonChannelTable});
+constinit const Table kNeonTable = table_of<Neon>(
+    "neon", {&kNeonProductTable, &kNeonTrainingTable, &kNeonChannelTable, &kNeonCodeTable});
 
 }  // namespace chorus::kernels

@@ -29,6 +29,22 @@ void fold_f32(
   }
 }
 
+void fold_codes(const uint8_t* const* codes,
+                const double* bases,
+                const double* units,
+                size_t count,
+                int64_t* acc,
+                size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    int64_t sum = acc[i];
+    for (size_t k = 0; k < count; ++k) {
+      const double addend = std::fma(units[k], static_cast<double>(codes[k][i]), bases[k]);
+      sum = add_wrapping(sum, static_cast<int64_t>(std::nearbyint(addend)));
+    }
+    acc[i] = sum;
+  }
+}
+
 void merge_i64(const int64_t* other, int64_t* acc, size_t n) {
   for (size_t i = 0; i < n; ++i) acc[i] = add_wrapping(acc[i], other[i]);
 }
@@ -67,6 +83,7 @@ RawStats stats_f32(const float* x, size_t n) {
 
 constinit const Table kRefTable = {"ref",
                                    fold_f32,
+                                   fold_codes,
                                    merge_i64,
                                    lane_mean_f32,
                                    add_scaled_f32,
@@ -74,6 +91,7 @@ constinit const Table kRefTable = {"ref",
                                    stats_f32,
                                    &kRefProductTable,
                                    &kRefTrainingTable,
-                                   &kRefChannelTable};
+                                   &kRefChannelTable,
+                                   &kRefCodeTable};
 
 }  // namespace chorus::kernels

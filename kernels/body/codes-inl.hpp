@@ -1,0 +1,181 @@
+// The loops of compression, written once and compiled for every instruction set, as
+// training-inl.hpp: the compiler makes the vectors.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/body/hadamard-inl.hpp"
+#include "kernels/body/halves-inl.hpp"
+#include "kernels/body/loops-inl.hpp"
+#include "kernels/body/packing-inl.hpp"
+#include "kernels/body/philox-inl.hpp"
+#include "kernels/code_table.hpp"
+
+namespace chorus::kernels {
+namespace {
+
+constexpr size_t kGroup = 4 * kPhiloxBlocks;  // kDrawGroup
+constexpr size_t kAdders = 16;                // as stats_f32
+
+// One group: sixteen elements to each of the four words of sixteen blocks.
+inline void quantise_group(const float* x,
+                           const RawGrid& grid,
+                           const PhiloxWords& words,
+                           uint8_t* codes) {
+  const int32_t levels = static_cast<int32_t>(grid.levels);
+  for (size_t w = 0; w < 4; ++w) {
+    CHORUS_ONE_VECTOR
+    for (size_t j = 0; j < kPhiloxBlocks; ++j) {
+      const float u = (x[w * kPhiloxBlocks + j] - grid.low) * grid.per_step;
+      const int32_t whole = static_cast<int32_t>(u);
+      const float draw =
+          static_cast<float>(static_cast<int32_t>(words.word[w][j] >> 8U)) * 0x1.0p-24F;
+      const int32_t code = whole + (draw < u - static_cast<float>(whole) ? 1 : 0);
+      const int32_t from_below = code < 0 ? 0 : code;
+      codes[w * kPhiloxBlocks + j] =
+          static_cast<uint8_t>(from_below > levels ? levels : from_below);
+    }
+  }
+}
+
+void quantise(
+    const float* x, const RawGrid& grid, const RawDraws& draws, uint8_t* codes, size_t n) {
+  PhiloxWords words;
+  uint64_t block = draws.first / 4;
+  size_t i = 0;
+  for (; i + kGroup <= n; i += kGroup, block += kPhiloxBlocks) {
+    philox_blocks(draws.key, block, words);
+    quantise_group(x + i, grid, words, codes + i);
+  }
+  if (i == n) return;
+  float rest[kGroup];
+  uint8_t rest_codes[kGroup];
+  for (size_t j = 0; j < kGroup; ++j) rest[j] = i + j < n ? x[i + j] : grid.low;
+  philox_blocks(draws.key, block, words);
+  quantise_group(rest, grid, words, rest_codes);
+  for (size_t j = 0; i + j < n; ++j) codes[i + j] = rest_codes[j];
+}
+
+void bin(
+    const float* x, float factor, const float* bounds, size_t count, uint8_t* codes, size_t n) {
+  constexpr size_t kBatch = 64;
+  for (size_t i = 0; i < n; i += kBatch) {
+    const size_t length = n - i < kBatch ? n - i : kBatch;
+    float z[kBatch];
+    int32_t reached[kBatch];
+    for (size_t j = 0; j < length; ++j) z[j] = x[i + j] * factor;
+    for (size_t j = 0; j < length; ++j) reached[j] = 0;
+    for (size_t b = 0; b < count; ++b) {
+      const float bound = bounds[b];
+      for (size_t j = 0; j < length; ++j) reached[j] += z[j] >= bound ? 1 : 0;
+    }
+    for (size_t j = 0; j < length; ++j) codes[i + j] = static_cast<uint8_t>(reached[j]);
+  }
+}
+
+void look_up(const uint8_t* codes, const float* table, float* values, size_t n) {
+  for (size_t i = 0; i < n; ++i) values[i] = table[codes[i]];
+}
+
+// Sixteen at a time, so that the order does not depend on the width of a vector.
+RawRange range(const float* x, size_t n) {
+  float low[kAdders];
+  float high[kAdders];
+  for (size_t j = 0; j < kAdders; ++j) low[j] = high[j] = x[0];
+  size_t i = 0;
+  for (; i + kAdders <= n; i += kAdders) {
+    CHORUS_ONE_VECTOR
+    for (size_t j = 0; j < kAdders; ++j) {
+      const float value = x[i + j];
+      low[j] = value < low[j] ? value : low[j];
+      high[j] = value > high[j] ? value : high[j];
+    }
+  }
+  for (size_t j = 0; i + j < n; ++j) {
+    const float value = x[i + j];
+    low[j] = value < low[j] ? value : low[j];
+    high[j] = value > high[j] ? value : high[j];
+  }
+  RawRange found{low[0], high[0]};
+  for (size_t j = 1; j < kAdders; ++j) {
+    found.low = low[j] < found.low ? low[j] : found.low;
+    found.high = high[j] > found.high ? high[j] : found.high;
+  }
+  return found;
+}
+
+double sum_magnitudes(const float* x, size_t n) {
+  double sums[kAdders] = {};
+  size_t i = 0;
+  for (; i + kAdders <= n; i += kAdders) {
+    for (size_t j = 0; j < kAdders; ++j) sums[j] += static_cast<double>(__builtin_fabsf(x[i + j]));
+  }
+  for (size_t j = 0; i + j < n; ++j) sums[j] += static_cast<double>(__builtin_fabsf(x[i + j]));
+  for (size_t half = kAdders / 2; half > 0; half /= 2) {
+    for (size_t j = 0; j < half; ++j) sums[j] += sums[j + half];
+  }
+  return sums[0];
+}
+
+// Sixteen blocks are 2048 signs; those of block j are x[128·j] and the following.
+void flip_signs(uint64_t key, float* x, size_t n) {
+  constexpr size_t kPer = 128;
+  PhiloxWords words;
+  for (size_t first = 0; first < n; first += kPer * kPhiloxBlocks) {
+    philox_blocks(key, first / kPer, words);
+    for (size_t j = 0; j < kPhiloxBlocks; ++j) {
+      for (size_t w = 0; w < 4; ++w) {
+        const size_t at = first + j * kPer + w * 32;
+        if (at >= n) return;
+        const uint32_t word = words.word[w][j];
+        const size_t length = n - at < 32 ? n - at : 32;
+        for (size_t b = 0; b < length; ++b) {
+          const uint32_t sign = (~word >> b) << 31U;
+          x[at + b] = __builtin_bit_cast(float, __builtin_bit_cast(uint32_t, x[at + b]) ^ sign);
+        }
+      }
+    }
+  }
+}
+
+// Most lines have none: one test for all of a line.
+size_t indices_above(const float* x, float least, uint32_t* indices, size_t room, size_t n) {
+  constexpr size_t kLine = 16;
+  size_t found = 0;
+  size_t i = 0;
+  for (; i + kLine <= n; i += kLine) {
+    uint32_t any = 0;
+    for (size_t j = 0; j < kLine; ++j) any |= __builtin_fabsf(x[i + j]) >= least ? 1U : 0U;
+    if (any == 0) continue;
+    for (size_t j = 0; j < kLine; ++j) {
+      if (__builtin_fabsf(x[i + j]) < least) continue;
+      if (found < room) indices[found] = static_cast<uint32_t>(i + j);
+      ++found;
+    }
+  }
+  for (; i < n; ++i) {
+    if (__builtin_fabsf(x[i]) < least) continue;
+    if (found < room) indices[found] = static_cast<uint32_t>(i);
+    ++found;
+  }
+  return found;
+}
+
+constexpr CodeTable kCodes = {quantise,
+                              bin,
+                              look_up,
+                              pack,
+                              unpack,
+                              range,
+                              sum_magnitudes,
+                              to_half,
+                              from_half,
+                              to_bfloat,
+                              from_bfloat,
+                              hadamard,
+                              flip_signs,
+                              indices_above};
+
+}  // namespace
+}  // namespace chorus::kernels
