@@ -43,6 +43,10 @@ inline constexpr std::uint32_t kCandidatesMax = 64;    ///< models a device choo
 inline constexpr std::size_t kReportPartsMax = 16;     ///< vectors of one report
 inline constexpr std::size_t kStateVectorsMax = 16;    ///< that a trainer keeps for one job
 
+// Codecs.
+inline constexpr std::uint32_t kCodecBucketMin = 64;
+inline constexpr std::uint32_t kCodecBucketMax = 65536;  ///< elements with one scale
+
 // Rounds.
 inline constexpr std::uint32_t kCohortMax = 100'000;
 inline constexpr std::uint64_t kExamplesMax = 1ULL << 32U;  ///< ceiling of a job's examples_max

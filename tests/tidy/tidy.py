@@ -26,7 +26,7 @@ ALLOWED = {
     "admin": ("chorus/", "common/", "server/config/", "admin/"),
 }
 FORBIDDEN = {
-    "common": ("chorus/client/", "chorus/kernels/"),
+    "common": ("chorus/client/",),
     "server": ("chorus/client/",),
     "admin": ("chorus/client/",),
     "client": (),

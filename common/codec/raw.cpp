@@ -1,0 +1,113 @@
+// f32, f16 and bf16: elements one by one, in buckets only so that they can be read in parts.
+//
+//   payload   element[count], little-endian: 4, 2 or 2 bytes
+//   error     0; half a unit of the last of 11 or 8 bits, to nearest, ties to even
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <type_traits>
+
+#include "chorus/kernels/kernels.hpp"
+#include "common/codec/bucketed.hpp"
+#include "common/codec/bytes.hpp"
+#include "common/codec/methods.hpp"
+
+namespace chorus::codec {
+namespace {
+
+constexpr std::size_t kPart = 4096;
+
+// `Element` as it travels; to and from floats.
+template <class Element, auto kTo, auto kFrom>
+class Raw final : public Bucketed {
+  static constexpr unsigned kBits = 8 * sizeof(Element);
+
+ public:
+  // To nearest may be up.
+  double lane_value_max(const Codec& codec, double value_max) const final {
+    static_cast<void>(codec);
+    return sizeof(Element) == sizeof(float) ? value_max : value_max * (1.0 + 0x1.0p-8);
+  }
+
+ private:
+  Form form(const Codec& codec) const final {
+    static_cast<void>(codec);
+    return {.header = 0, .bits = kBits};
+  }
+  std::uint64_t bucket_elements(const Codec& codec) const final {
+    static_cast<void>(codec);
+    return kPart;
+  }
+
+  void encode_bucket(const Codec& codec,
+                     const Bucket& bucket,
+                     const Keys& keys,
+                     std::span<float> x,
+                     std::span<std::byte> to) const final {
+    static_cast<void>(codec);
+    static_cast<void>(bucket);
+    static_cast<void>(keys);
+    std::array<Element, kPart> elements;
+    const std::span<Element> made = std::span(elements).first(x.size());
+    kTo(x, made);
+    std::memcpy(to.data(), made.data(), made.size_bytes());
+  }
+
+  Result<void> check_bucket(const Codec& codec,
+                            const Bucket& bucket,
+                            std::span<const std::byte> from,
+                            float value_max) const final {
+    std::array<float, kPart> values;
+    const std::span<float> x = std::span(values).first(bucket.elements);
+    expand(codec, bucket, from, x);
+    const kernels::VectorStats stats = kernels::stats_f32(x);
+    const auto bound = static_cast<float>(lane_value_max(codec, static_cast<double>(value_max)));
+    if (stats.finite && stats.max_abs <= bound) return {};
+    const auto bad = std::find_if(
+        x.begin(), x.end(), [&](float v) { return !std::isfinite(v) || std::fabs(v) > bound; });
+    const std::string where = "element " + std::to_string(bad - x.begin()) + " is ";
+    if (!std::isfinite(*bad)) {
+      return in_bucket(bucket.number, errc::not_finite, where + "NaN or infinite");
+    }
+    return in_bucket(
+        bucket.number,
+        errc::value_out_of_range,
+        where + std::to_string(*bad) + ", beyond the job's value_max " + std::to_string(value_max));
+  }
+
+  void expand(const Codec& codec,
+              const Bucket& bucket,
+              std::span<const std::byte> from,
+              std::span<float> values) const final {
+    static_cast<void>(codec);
+    static_cast<void>(bucket);
+    std::array<Element, kPart> elements;
+    const std::span<Element> sent = std::span(elements).first(values.size());
+    load_all(from, sent);
+    kFrom(sent, values);
+  }
+};
+
+void copy_to(std::span<const float> x, std::span<float> made) {
+  std::copy(x.begin(), x.end(), made.begin());
+}
+
+}  // namespace
+
+const Method& f32() {
+  static const Raw<float, copy_to, copy_to> method;
+  return method;
+}
+
+const Method& f16() {
+  static const Raw<std::uint16_t, kernels::to_half, kernels::from_half> method;
+  return method;
+}
+
+const Method& bf16() {
+  static const Raw<std::uint16_t, kernels::to_bfloat, kernels::from_bfloat> method;
+  return method;
+}
+
+}  // namespace chorus::codec

@@ -1,0 +1,37 @@
+// How an update is compressed on its way to the server. docs/compression.md says which one when.
+#pragma once
+
+#include <cstdint>
+
+namespace chorus {
+
+/// The numbers travel on the wire.
+enum class CodecKind : std::uint8_t {
+  f32 = 1,       ///< as it is
+  f16 = 2,       ///< IEEE binary16, to nearest
+  bf16 = 3,      ///< bfloat16, to nearest
+  uniform = 4,   ///< levels between the bucket's least and largest element, stochastically rounded
+  qsgd = 5,      ///< levels between ±norm of the bucket (Alistarh et al. 2017)
+  sign = 6,      ///< ±mean magnitude of the bucket (EF-signSGD, Karimireddy et al. 2019); biased
+  rotated = 7,   ///< randomised Hadamard, then Lloyd-Max codes: DRIVE and EDEN (Vargaftik et al.)
+  top_k = 8,     ///< the largest elements (biased)
+  random_k = 9,  ///< elements that a shared seed chooses, times 1 / density
+  ternary = 10,  ///< ±mean of the largest elements, Golomb-coded (STC, Sattler et al. 2019); biased
+};
+
+/// What a bucket of qsgd is divided by.
+enum class CodecNorm : std::uint8_t { l2 = 1, maximum = 2 };
+
+/// A codec with its parameters. Only those that the kind names are looked at.
+struct Codec {
+  CodecKind kind = CodecKind::f32;
+  std::uint32_t bits = 8;      ///< of an element: uniform 1..8, qsgd 2..8, rotated 1..4
+  std::uint32_t bucket = 512;  ///< elements with a scale of their own (uniform, qsgd, sign), or
+                               ///< rotated together: a power of two, 64..65536
+  CodecNorm norm = CodecNorm::maximum;  ///< qsgd
+  double density = 0.01;     ///< share of elements that is sent (top_k, random_k, ternary), (0, 1]
+  bool least_error = false;  ///< rotated: the scale of least error rather than the unbiased one
+  bool operator==(const Codec&) const = default;
+};
+
+}  // namespace chorus
