@@ -32,7 +32,7 @@ done
 tools=(g++ cmake ninja-build pkg-config ccache python3 protobuf-compiler openssl
        pocl-opencl-icd) # OpenCL on the CPU, for the tests of GPU kernels
 libraries=(
-  libprotobuf-dev libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev libminizip-dev
+  libprotobuf-dev libssl-dev libsqlite3-dev zlib1g-dev libxxhash-dev libzstd-dev libminizip-dev
   libjpeg-dev libpng-dev
   libdnnl-dev ocl-icd-opencl-dev opencl-headers
   libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
@@ -73,6 +73,7 @@ Install these by hand, then go on with: cmake --preset release && cmake --build 
   oneDNN (dnnl, with its CMake files)        2.6 or 3.x; if built with OpenCL, its headers too
   SQLite                                     >= 3.37
   zlib, minizip (minizip.pc), xxHash         any, >= 1.1, >= 0.8
+  zstd (libzstd.pc)                          >= 1.4
   libjpeg-turbo (libjpeg API), libpng        >= 2.1, >= 1.6
   spdlog with fmt                            >= 1.10 with >= 9.1
   CLI11, tomlplusplus, nlohmann-json         >= 2.1, >= 3.3, >= 3.11

@@ -40,7 +40,7 @@ Result<void> check_density(const Codec& codec) {
 
 }  // namespace
 
-const Method& method_of(CodecKind kind) noexcept {
+const Method& without_entropy(CodecKind kind) noexcept {
   switch (kind) {
     case CodecKind::f32:
       return f32();
@@ -64,6 +64,10 @@ const Method& method_of(CodecKind kind) noexcept {
       return ternary();
   }
   return f32();
+}
+
+const Method& method_of(const Codec& codec) noexcept {
+  return codec.entropy ? entropy() : without_entropy(codec.kind);
 }
 
 Result<void> check_codec(const Codec& codec) {
@@ -109,8 +113,8 @@ Result<std::vector<std::byte>> encode(const Codec& codec,
                     " is too large for this codec; the largest is " + std::to_string(most));
   }
   std::vector<std::byte> payload;
-  payload.reserve(static_cast<std::size_t>(method_of(codec.kind).bytes_max(codec, x.size())));
-  method_of(codec.kind).encode(codec, x, keys, payload);
+  payload.reserve(static_cast<std::size_t>(method_of(codec).bytes_max(codec, x.size())));
+  method_of(codec).encode(codec, x, keys, payload);
   return payload;
 }
 
@@ -120,7 +124,7 @@ Result<void> decode(const Codec& codec,
                     float value_max,
                     std::span<float> x) {
   CHORUS_OK(check_codec(codec));
-  const Method& method = method_of(codec.kind);
+  const Method& method = method_of(codec);
   CHORUS_OK(method.check(codec, x.size(), payload, value_max));
   method.decode(codec, payload, keys, x);
   return {};

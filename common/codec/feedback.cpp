@@ -32,7 +32,7 @@ struct Sent {
 Result<Sent> send(const Codec& codec, std::span<const float> x, const Keys& keys) {
   Sent sent{.payload = {}, .values = std::vector<float>(x.size())};
   CHORUS_TRY(sent.payload, encode(codec, x, keys));
-  method_of(codec.kind).decode(codec, sent.payload, keys, sent.values);
+  method_of(codec).decode(codec, sent.payload, keys, sent.values);
   return sent;
 }
 

@@ -94,8 +94,8 @@ class Method {
 /// Largest magnitude that encodes: sums and differences of two such floats stay finite.
 inline constexpr float kEncodableMax = 0x1.0p126F;
 
-/// @pre kind is an enumerator
-const Method& method_of(CodecKind kind) noexcept;
+/// @pre codec.kind is an enumerator
+const Method& method_of(const Codec& codec) noexcept;
 
 /// @errors invalid_argument: a parameter is out of range
 Result<void> check_codec(const Codec& codec);

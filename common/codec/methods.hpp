@@ -15,5 +15,10 @@ const Method& rotated();
 const Method& top_k();
 const Method& random_k();
 const Method& ternary();
+/// Any of them, and zstd over its payload.
+const Method& entropy();
+
+/// Of the kind alone, whatever codec.entropy says.
+const Method& without_entropy(CodecKind kind) noexcept;
 
 }  // namespace chorus::codec

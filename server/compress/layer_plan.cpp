@@ -130,7 +130,7 @@ Result<std::vector<CodecChoice>> measured_choices(std::span<const Codec> codecs,
   const codec::Keys keys{.round = key, .device = key};
   for (const Codec& codec : codecs) {
     CHORUS_TRY(const auto payload, codec::encode(codec, x, keys));
-    codec::method_of(codec.kind).decode(codec, payload, keys, decoded);
+    codec::method_of(codec).decode(codec, payload, keys, decoded);
     double error = 0.0;
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double off = static_cast<double>(x[i]) - static_cast<double>(decoded[i]);

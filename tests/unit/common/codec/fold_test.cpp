@@ -22,7 +22,7 @@ constexpr double kMultiplier = 3.0 * 0x1.0p34;
 
 TEST(Codec, SizesAreAsAnnouncedAndNothingIsBeyondThem) {
   for (const auto& [name, codec] : every_codec()) {
-    const Method& method = method_of(codec.kind);
+    const Method& method = method_of(codec);
     for (const std::vector<float>& x : awkward_vectors()) {
       const auto payload = encode(codec, x, kKeys);
       ASSERT_TRUE(payload) << name << ": " << payload.error().detail;
@@ -54,7 +54,7 @@ std::vector<std::int64_t> folded(const Codec& codec,
                                  std::size_t count,
                                  const std::vector<std::vector<std::byte>>& payloads,
                                  std::size_t group) {
-  const Method& method = method_of(codec.kind);
+  const Method& method = method_of(codec);
   std::vector<std::int64_t> lane(static_cast<std::size_t>(method.lane_elements(codec, count)));
   for (std::size_t k = 0; k < payloads.size(); k += group) {
     std::vector<FoldPart> parts;
@@ -82,7 +82,7 @@ TEST(Codec, AFoldIsTheWeightedSumOfWhatDecodes) {
       const auto lane = folded(codec, count, payloads, 5);
       std::vector<float> mean(lane.size());
       kernels::lane_mean_f32(lane, kMultiplier * 15, mean);
-      method_of(codec.kind).from_lane(codec, kKeys, mean);
+      method_of(codec).from_lane(codec, kKeys, mean);
       std::vector<double> expected(count);
       std::vector<float> decoded(count);
       for (std::size_t k = 0; k < payloads.size(); ++k) {
@@ -115,7 +115,7 @@ TEST(Codec, AFoldHasTheSameBitsHoweverItIsGroupedAndOnEveryVariant) {
 
 TEST(Codec, APartFoldsByItself) {
   for (const auto& [name, codec] : every_codec()) {
-    const Method& method = method_of(codec.kind);
+    const Method& method = method_of(codec);
     if (method.granule(codec) == 0) continue;
     const std::size_t first = 3 * static_cast<std::size_t>(method.granule(codec));
     const std::size_t count = first + 777;
@@ -136,7 +136,7 @@ TEST(Codec, APartFoldsByItself) {
 
 TEST(Codec, TheLaneHasRoomForWhatPassesTheCheck) {
   for (const auto& [name, codec] : every_codec()) {
-    const Method& method = method_of(codec.kind);
+    const Method& method = method_of(codec);
     std::vector<float> x = test::heavy_tailed(1024, 3);
     const float value_max = largest_magnitude(x);
     const auto payload = encode(codec, x, kKeys).value();

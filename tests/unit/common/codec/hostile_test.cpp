@@ -45,7 +45,7 @@ TEST(CodecHostile, ChangedBytesAreRefusedOrDecode) {
   Rng rng(8);
   for (const auto& [name, codec] : every_codec()) {
     const auto payload = encode(codec, gaussian(300, 2), kKeys).value();
-    const double bound = method_of(codec.kind).lane_value_max(codec, 100.0) * 20.0;
+    const double bound = method_of(codec).lane_value_max(codec, 100.0) * 20.0;
     for (int r = 0; r < 300; ++r) {
       std::vector<std::byte> changed = payload;
       for (int c = 0; c < 3; ++c) {
@@ -102,6 +102,19 @@ TEST(CodecHostile, ChosenElementsBeyondTheDensityOrTheModel) {
   store(std::span(changed), changed.size() - 4, std::numeric_limits<float>::infinity());
   EXPECT_EQ(refusal(codec, changed, 1000).code, errc::not_finite);
   EXPECT_EQ(refusal(codec, payload, 50).code, errc::malformed_message);
+}
+
+TEST(CodecHostile, AnnouncedSizesAreBelievedUpToThePayloadsOwnBound) {
+  const Codec codec{.kind = CodecKind::uniform, .bits = 4, .bucket = 64, .entropy = true};
+  const std::vector<float> zeros(10'000, 0.0F);
+  const auto payload = encode(codec, zeros, kKeys).value();
+  EXPECT_LT(payload.size(), 100U);
+  std::vector<std::byte> bomb = payload;
+  store(std::span(bomb), 0, std::uint32_t{0x7FFFFFFFU});
+  EXPECT_EQ(refusal(codec, bomb, 10'000).code, errc::shape_mismatch);
+  bomb = payload;
+  store(std::span(bomb), 0, load<std::uint32_t>(payload, 0) - 1);
+  EXPECT_EQ(refusal(codec, bomb, 10'000).code, errc::malformed_message);
 }
 
 TEST(CodecHostile, WhatCannotBeEncoded) {

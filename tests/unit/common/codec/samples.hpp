@@ -41,6 +41,12 @@ inline std::vector<NamedCodec> every_codec() {
            {.kind = CodecKind::rotated, .bits = bits, .bucket = 64, .least_error = true}});
     }
   }
+  const std::vector<NamedCodec> plain = all;
+  for (const NamedCodec& named : plain) {
+    if (named.name.find('3') == std::string::npos && named.codec.bits != 8) continue;
+    all.push_back({named.name + " and zstd", named.codec});
+    all.back().codec.entropy = true;
+  }
   return all;
 }
 

@@ -112,6 +112,25 @@ TEST(CodecVectors, RandomKNeedsNoIndicesAndScales) {
   EXPECT_NE(round_trip(codec, x, {.round = 9}), decoded);
 }
 
+TEST(CodecVectors, EntropyOfCodesThatAreMostlyZero) {
+  // QSGD with one level and the norm of 512: 3.5 % are not 0, which is .26 bits of entropy an
+  // element, and .06 for the norms; zstd spends a bit on each byte of four codes at least.
+  const Codec codec{
+      .kind = CodecKind::qsgd, .bits = 2, .bucket = 512, .norm = CodecNorm::l2, .entropy = true};
+  const std::size_t n = 512 * 200;
+  const auto x = test::gaussian(n, 3);
+  const double bits = 8.0 * static_cast<double>(encode(codec, x, kKeys).value().size()) / n;
+  EXPECT_LT(bits, 0.55);
+  EXPECT_GT(bits, 0.32);
+}
+
+TEST(CodecVectors, FloatsWithEntropyAreLossless) {
+  const Codec codec{.kind = CodecKind::f32, .entropy = true};
+  const auto x = test::gaussian(10'000, 3, 1e-3);
+  EXPECT_EQ(round_trip(codec, x, kKeys), x);
+  EXPECT_LT(encode(codec, x, kKeys).value().size(), 10'000U * 4U * 95U / 100U);
+}
+
 /// A round whose signs for the first bucket begin as wanted.
 Keys round_with_signs(const std::vector<float>& signs) {
   for (std::uint64_t round = 0;; ++round) {
