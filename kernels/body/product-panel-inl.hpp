@@ -189,55 +189,5 @@ void strided_in_panels(const RawProduct& p) {
   if (j < p.n) strided_last<V, V::kVectors, kTurned>(p, j, p.n - j);
 }
 
-// C's rows i .. i + rows: Cᵀ = B·Aᵀ, so that B, the larger side, is read once as it lies.
-template <class V, size_t kVectors>
-void turned_panel(const RawProduct& p, size_t i, size_t rows) {
-  constexpr size_t kStride = kVectors * kWide;
-  constexpr size_t kColumns = 2 * kTileFloats / kStride;
-  alignas(64) float panel[kPiece * kStride];
-  alignas(64) float sums[kColumns * kStride];
-  for (size_t j = 0; j < p.n; j += kColumns) {
-    const size_t cols = least(p.n - j, kColumns);
-    clear<V>(sums, cols * kStride);
-    for (size_t q = 0; q < p.k; q += kPiece) {
-      const size_t piece = least(p.k - q, kPiece);
-      turn_panel<V, kVectors>({p.a + i * p.row + q, p.row, rows, piece}, panel);
-      add_rows<V, kVectors>({p.b + j * p.ldb + q, p.ldb, 1}, panel, piece, sums, cols);
-    }
-    alignas(64) float lines[kWide * kWide];  // of C
-    for (size_t r = 0; r < rows; r += kWide) {
-      const size_t some = least(rows - r, kWide);
-      for (size_t c = 0; c < cols; c += kWide) {
-        const size_t wide = least(cols - c, kWide);
-        V::turn({sums + c * kStride + r, kStride, wide, some}, lines, kWide);
-        for (size_t s = 0; s < some; ++s) {
-          float* const out = p.c + (i + r + s) * p.ldc + j + c;
-          finish_vector<V>(p, V::load(lines + s * kWide), out, wide);
-        }
-      }
-    }
-  }
-}
-
-template <class V>
-void turned_left(const RawProduct& p) {
-  constexpr size_t kTwo = V::kVectors > 1 ? 2 : 1;
-  size_t i = 0;
-  for (; p.m - i > kWide; i += kTwo * kWide) {
-    if (p.m - i <= kTwo * kWide) return turned_panel<V, kTwo>(p, i, p.m - i);
-    turned_panel<V, kTwo>(p, i, kTwo * kWide);
-  }
-  if (i < p.m) turned_panel<V, 1>(p, i, p.m - i);
-}
-
-// Whether turning A, and C back, takes less than turning B; lanes that stay empty count, too.
-inline bool left_is_cheaper(const RawProduct& p) {
-  constexpr size_t kTurning = 12;  // multiplications that a turned number is worth
-  const auto filled = [](size_t count) { return (count + kWide - 1) / kWide * kWide; };
-  const size_t left = filled(p.m) * p.n * p.k + kTurning * p.m * (p.k + p.n);
-  const size_t right = filled(p.n) * p.m * p.k + kTurning * p.n * p.k;
-  return left < right;
-}
-
 }  // namespace
 }  // namespace chorus::kernels
