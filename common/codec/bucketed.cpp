@@ -139,6 +139,57 @@ void Bucketed::from_lane(const Codec& codec, const Keys& keys, std::span<float> 
   }
 }
 
+Bucketed::Pieces Bucketed::empty_pieces(const Codec& codec, std::uint64_t count) const {
+  const std::uint64_t whole = bucket_elements(codec);
+  const std::uint64_t buckets = count / whole + (count % whole != 0 ? 1 : 0);
+  Pieces pieces;
+  pieces.headers.resize(static_cast<std::size_t>(buckets) * form(codec).header);
+  pieces.codes.resize(static_cast<std::size_t>(lane_elements(codec, count)));
+  return pieces;
+}
+
+Bucketed::Pieces Bucketed::taken_apart(const Codec& codec,
+                                       std::uint64_t count,
+                                       std::span<const std::byte> payload) const {
+  const Form of = form(codec);
+  Pieces pieces = empty_pieces(codec, count);
+  std::span<std::byte> headers = pieces.headers;
+  std::span<std::uint8_t> codes = pieces.codes;
+  for (std::uint64_t first = 0; first < count;) {
+    const Bucket bucket = bucket_at(codec, first, count);
+    const auto from = payload.first(bytes_of(codec, bucket));
+    std::copy_n(from.begin(), of.header, headers.begin());
+    kernels::unpack_codes(as_codes(from.subspan(of.header)), of.bits, codes.first(bucket.codes));
+    payload = payload.subspan(from.size());
+    headers = headers.subspan(of.header);
+    codes = codes.subspan(bucket.codes);
+    first += bucket.elements;
+  }
+  return pieces;
+}
+
+std::vector<std::byte> Bucketed::put_together(const Codec& codec,
+                                              std::uint64_t count,
+                                              const Pieces& pieces) const {
+  const Form of = form(codec);
+  std::vector<std::byte> payload(static_cast<std::size_t>(bytes_max(codec, count)));
+  std::span<std::byte> to = payload;
+  std::span<const std::byte> headers = pieces.headers;
+  std::span<const std::uint8_t> codes = pieces.codes;
+  for (std::uint64_t first = 0; first < count;) {
+    const Bucket bucket = bucket_at(codec, first, count);
+    const std::size_t bytes = bytes_of(codec, bucket);
+    std::copy_n(headers.begin(), of.header, to.begin());
+    kernels::pack_codes(
+        codes.first(bucket.codes), of.bits, as_codes(to.first(bytes).subspan(of.header)));
+    to = to.subspan(bytes);
+    headers = headers.subspan(of.header);
+    codes = codes.subspan(bucket.codes);
+    first += bucket.elements;
+  }
+  return payload;
+}
+
 void Bucketed::fold_bucket(const Codec& codec,
                            const Bucket& bucket,
                            std::span<const FoldPart> parts,

@@ -31,6 +31,22 @@ class Bucketed : public Method {
   std::uint64_t lane_elements(const Codec& codec, std::uint64_t count) const final;
   void from_lane(const Codec& codec, const Keys& keys, std::span<float> x) const final;
 
+  /// A payload's headers, one after the other, and its codes, a byte each.
+  struct Pieces {
+    std::vector<std::byte> headers;
+    std::vector<std::uint8_t> codes;
+  };
+  /// As large as those of a payload of `count` elements.
+  Pieces empty_pieces(const Codec& codec, std::uint64_t count) const;
+  /// @pre codes of at most 8 bits; a payload of `count` elements
+  Pieces taken_apart(const Codec& codec,
+                     std::uint64_t count,
+                     std::span<const std::byte> payload) const;
+  /// The payload again. @pre as above; codes within their bits
+  std::vector<std::byte> put_together(const Codec& codec,
+                                      std::uint64_t count,
+                                      const Pieces& pieces) const;
+
  protected:
   /// A bucket in a payload: `elements` of it, as `codes` codes.
   struct Bucket {

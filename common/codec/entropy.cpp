@@ -1,38 +1,60 @@
-// Another codec's payload, compressed by zstd.
+// Another codec's payload, with fewer bits for what comes often.
 //
-//   payload   u32: bytes of the other's payload, the highest bit set if they follow as they are
-//             (they would not become fewer); then the bytes
-//   before    elements of 2 or 4 bytes are laid out byte by byte: all first ones, all second ones,
-//   …
-//             so that signs and exponents, which are alike, lie together
+//   payload   u64: bytes of the other's payload, in the highest byte how it follows; then it
+//   1 stored  as it is: the other ways would not be shorter
+//   2 zstd    elements of 2 or 4 bytes byte by byte, all first ones, all second ones, …, so that
+//             signs and exponents, which are alike, lie together
+//   3 rANS    for buckets of codes: their headers; u16 how often each code comes, in 4096 parts,
+//   for
+//             each of the 2^bits; then the state and the bytes of rans.hpp
 //   error     the other's
+#include <algorithm>
+#include <numeric>
 #include <string>
 #include <zstd.h>
 
 #include "common/base/assert.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/bucketed.hpp"
 #include "common/codec/bytes.hpp"
 #include "common/codec/methods.hpp"
+#include "common/codec/rans.hpp"
 
 namespace chorus::codec {
 namespace {
 
 using Bytes = std::vector<std::byte>;
 
-constexpr std::size_t kHeader = 4;
-constexpr std::uint32_t kStored = 0x80000000U;
+constexpr std::size_t kHeader = 8;
+constexpr unsigned kCodingShift = 56;
+constexpr std::uint64_t kStored = 1;
+constexpr std::uint64_t kZstd = 2;
+constexpr std::uint64_t kRans = 3;
 constexpr int kLevel = 1;
 
-std::size_t width_of(const Codec& codec) {
+/// The codec's codes, if it has any.
+const Bucketed* coded(const Codec& codec) {
   switch (codec.kind) {
-    case CodecKind::f32:
-      return 4;
-    case CodecKind::f16:
-    case CodecKind::bf16:
-      return 2;
+    case CodecKind::uniform:
+      return &uniform();
+    case CodecKind::qsgd:
+      return &qsgd();
+    case CodecKind::sign:
+      return &sign();
+    case CodecKind::rotated:
+      return &rotated();
     default:
-      return 1;
+      return nullptr;
   }
+}
+
+std::size_t alphabet_of(const Codec& codec) {
+  return codec.kind == CodecKind::sign ? 2 : std::size_t{1} << codec.bits;
+}
+
+std::size_t width_of(const Codec& codec) {
+  if (codec.kind == CodecKind::f32) return 4;
+  return codec.kind == CodecKind::f16 || codec.kind == CodecKind::bf16 ? 2 : 1;
 }
 
 // Element by element to byte by byte, or back.
@@ -47,6 +69,67 @@ Bytes laid_out(const Bytes& bytes, std::size_t width, bool by_byte) {
     }
   }
   return out;
+}
+
+Bytes with_zstd(const Codec& codec, const Bytes& plain) {
+  const Bytes from = width_of(codec) > 1 ? laid_out(plain, width_of(codec), true) : plain;
+  Bytes packed(ZSTD_compressBound(from.size()));
+  const std::size_t size =
+      ZSTD_compress(packed.data(), packed.size(), from.data(), from.size(), kLevel);
+  CHORUS_ASSERT(ZSTD_isError(size) == 0);
+  packed.resize(size);
+  return packed;
+}
+
+Bytes with_rans(const Bucketed& method,
+                const Codec& codec,
+                std::uint64_t count,
+                const Bytes& plain) {
+  Bucketed::Pieces pieces = method.taken_apart(codec, count, plain);
+  Bytes packed = std::move(pieces.headers);
+  const Frequencies frequencies = frequencies_of(pieces.codes, alphabet_of(codec));
+  for (std::size_t s = 0; s < alphabet_of(codec); ++s) append(packed, frequencies.of.at(s));
+  rans_encode(pieces.codes, frequencies, packed);
+  return packed;
+}
+
+Failure broken(std::size_t bytes, const std::string& why) {
+  return fail(errc::malformed_message,
+              "a payload that does not become the " + std::to_string(bytes) +
+                  " bytes it announces: " + why);
+}
+
+Result<Bytes> from_zstd(const Codec& codec, std::size_t bytes, std::span<const std::byte> from) {
+  Bytes plain(bytes);
+  const std::size_t size = ZSTD_decompress(plain.data(), plain.size(), from.data(), from.size());
+  if (ZSTD_isError(size) != 0) return broken(bytes, ZSTD_getErrorName(size));
+  if (size != bytes) return broken(bytes, std::to_string(size) + " bytes came");
+  return width_of(codec) > 1 ? laid_out(plain, width_of(codec), false) : plain;
+}
+
+Result<Bytes> from_rans(const Bucketed& method,
+                        const Codec& codec,
+                        std::uint64_t count,
+                        std::span<const std::byte> from) {
+  const std::uint64_t bytes = method.bytes_max(codec, count);
+  Bucketed::Pieces pieces = method.empty_pieces(codec, count);
+  const std::size_t table = 2 * alphabet_of(codec);
+  if (from.size() < pieces.headers.size() + table) {
+    return broken(static_cast<std::size_t>(bytes), "it ends among its headers");
+  }
+  std::copy_n(from.begin(), pieces.headers.size(), pieces.headers.begin());
+  from = from.subspan(pieces.headers.size());
+  Frequencies frequencies;
+  load_all(from, std::span(frequencies.of).first(alphabet_of(codec)));
+  const auto sum = std::accumulate(frequencies.of.begin(), frequencies.of.end(), 0U);
+  if (sum != 1U << frequencies.bits) {
+    return broken(static_cast<std::size_t>(bytes),
+                  "the frequencies of its codes add up to " + std::to_string(sum) + ", not 4096");
+  }
+  if (!rans_decode(from.subspan(table), frequencies, pieces.codes)) {
+    return broken(static_cast<std::size_t>(bytes), "the codes end too early or too late");
+  }
+  return method.put_together(codec, count, pieces);
 }
 
 class Entropy final : public Method {
@@ -75,17 +158,19 @@ class Entropy final : public Method {
               Bytes& payload) const final {
     Bytes plain;
     inner(codec).encode(codec, x, keys, plain);
-    CHORUS_ASSERT(plain.size() < kStored);
-    if (width_of(codec) > 1) plain = laid_out(plain, width_of(codec), true);
-    Bytes packed(ZSTD_compressBound(plain.size()));
-    const std::size_t size =
-        ZSTD_compress(packed.data(), packed.size(), plain.data(), plain.size(), kLevel);
-    const auto bytes = static_cast<std::uint32_t>(plain.size());
-    const bool stored = ZSTD_isError(size) != 0 || size >= plain.size();
-    append(payload, stored ? bytes | kStored : bytes);
-    const Bytes& from = stored ? plain : packed;
-    const auto length = static_cast<std::ptrdiff_t>(stored ? plain.size() : size);
-    payload.insert(payload.end(), from.begin(), from.begin() + length);
+    const Bucketed* const codes = coded(codec);
+    std::uint64_t coding = codes != nullptr ? kRans : kZstd;
+    Bytes packed;
+    if (!x.empty()) {
+      packed =
+          codes != nullptr ? with_rans(*codes, codec, x.size(), plain) : with_zstd(codec, plain);
+    }
+    if (x.empty() || packed.size() >= plain.size()) {
+      coding = kStored;
+      packed = plain;
+    }
+    append(payload, (coding << kCodingShift) | std::uint64_t{plain.size()});
+    payload.insert(payload.end(), packed.begin(), packed.end());
   }
 
   static Result<Bytes> open(const Codec& codec,
@@ -96,30 +181,28 @@ class Entropy final : public Method {
       return fail(errc::shape_mismatch,
                   "a payload of " + std::to_string(payload.size()) + " bytes has no header");
     }
-    const auto header = load<std::uint32_t>(payload, 0);
-    const std::size_t bytes = header & ~kStored;
+    const auto header = load<std::uint64_t>(payload, 0);
+    const std::uint64_t coding = header >> kCodingShift;
+    const std::uint64_t bytes = header & ((std::uint64_t{1} << kCodingShift) - 1);
     const std::span<const std::byte> from = payload.subspan(kHeader);
-    if (bytes > most || ((header & kStored) != 0 && from.size() != bytes)) {
+    if (bytes > most || (coding == kStored && from.size() != bytes)) {
       return fail(errc::shape_mismatch,
                   "a payload of " + std::to_string(from.size()) + " bytes that announces " +
                       std::to_string(bytes) + "; " + std::to_string(count) +
                       " elements take at most " + std::to_string(most));
     }
-    Bytes plain(bytes);
-    if ((header & kStored) != 0) {
-      std::copy(from.begin(), from.end(), plain.begin());
-    } else {
-      const std::size_t size =
-          ZSTD_decompress(plain.data(), plain.size(), from.data(), from.size());
-      if (ZSTD_isError(size) != 0 || size != bytes) {
-        return fail(
-            errc::malformed_message,
-            "a payload that does not decompress to the " + std::to_string(bytes) +
-                " bytes it announces" +
-                (ZSTD_isError(size) != 0 ? std::string(": ") + ZSTD_getErrorName(size) : ""));
-      }
+    const Bucketed* const codes = coded(codec);
+    if (coding == kStored) return Bytes(from.begin(), from.end());
+    if (coding == kRans && codes != nullptr && bytes == most) {
+      return from_rans(*codes, codec, count, from);
     }
-    return width_of(codec) > 1 ? laid_out(plain, width_of(codec), false) : plain;
+    if (coding == kZstd && codes == nullptr) {
+      return from_zstd(codec, static_cast<std::size_t>(bytes), from);
+    }
+    return fail(errc::malformed_message,
+                "a payload in coding " + std::to_string(coding) + " that announces " +
+                    std::to_string(bytes) +
+                    " bytes; there are stored (1), zstd (2) and, for buckets of codes, rANS (3)");
   }
 
   Result<void> check(const Codec& codec,

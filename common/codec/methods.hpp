@@ -1,21 +1,21 @@
 // Every method, by name; a file each.
 #pragma once
 
-#include "common/codec/method.hpp"
+#include "common/codec/bucketed.hpp"
 
 namespace chorus::codec {
 
 const Method& f32();
 const Method& f16();
 const Method& bf16();
-const Method& uniform();
-const Method& qsgd();
-const Method& sign();
-const Method& rotated();
+const Bucketed& uniform();
+const Bucketed& qsgd();
+const Bucketed& sign();
+const Bucketed& rotated();
 const Method& top_k();
 const Method& random_k();
 const Method& ternary();
-/// Any of them, and zstd over its payload.
+/// Any of them, with fewer bits for what comes often.
 const Method& entropy();
 
 /// Of the kind alone, whatever codec.entropy says.

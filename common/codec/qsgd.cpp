@@ -49,7 +49,7 @@ class Qsgd final : public OnALine {
 
 }  // namespace
 
-const Method& qsgd() {
+const Bucketed& qsgd() {
   static const Qsgd method;
   return method;
 }

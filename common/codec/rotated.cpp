@@ -170,7 +170,7 @@ class Rotated final : public Bucketed {
 
 }  // namespace
 
-const Method& rotated() {
+const Bucketed& rotated() {
   static const Rotated method;
   return method;
 }

@@ -48,7 +48,7 @@ class Sign final : public OnALine {
 
 }  // namespace
 
-const Method& sign() {
+const Bucketed& sign() {
   static const Sign method;
   return method;
 }

@@ -34,7 +34,7 @@ class Uniform final : public OnALine {
 
 }  // namespace
 
-const Method& uniform() {
+const Bucketed& uniform() {
   static const Uniform method;
   return method;
 }

@@ -31,8 +31,8 @@ struct Codec {
   CodecNorm norm = CodecNorm::maximum;  ///< qsgd
   double density = 0.01;     ///< share of elements that is sent (top_k, random_k, ternary), (0, 1]
   bool least_error = false;  ///< rotated: the scale of least error rather than the unbiased one
-  bool entropy = false;  ///< the payload is compressed further (zstd): lossless with f32; pays most
-                         ///< where most codes are 0, as qsgd's with the Euclidean norm
+  bool entropy = false;      ///< the payload is compressed further: lossless with f32; pays most
+                             ///< where most codes are 0, as qsgd's with the Euclidean norm
   bool operator==(const Codec&) const = default;
 };
 

@@ -105,16 +105,23 @@ TEST(CodecHostile, ChosenElementsBeyondTheDensityOrTheModel) {
 }
 
 TEST(CodecHostile, AnnouncedSizesAreBelievedUpToThePayloadsOwnBound) {
-  const Codec codec{.kind = CodecKind::uniform, .bits = 4, .bucket = 64, .entropy = true};
-  const std::vector<float> zeros(10'000, 0.0F);
-  const auto payload = encode(codec, zeros, kKeys).value();
-  EXPECT_LT(payload.size(), 100U);
-  std::vector<std::byte> bomb = payload;
-  store(std::span(bomb), 0, std::uint32_t{0x7FFFFFFFU});
-  EXPECT_EQ(refusal(codec, bomb, 10'000).code, errc::shape_mismatch);
-  bomb = payload;
-  store(std::span(bomb), 0, load<std::uint32_t>(payload, 0) - 1);
-  EXPECT_EQ(refusal(codec, bomb, 10'000).code, errc::malformed_message);
+  for (const Codec& codec :
+       {Codec{.kind = CodecKind::uniform, .bits = 4, .bucket = 64, .entropy = true},
+        Codec{.kind = CodecKind::bf16, .entropy = true}}) {
+    const std::vector<float> zeros(10'000, 0.0F);
+    const auto payload = encode(codec, zeros, kKeys).value();
+    EXPECT_LT(payload.size(), 1400U);
+    const auto header = load<std::uint64_t>(payload, 0);
+    std::vector<std::byte> bomb = payload;
+    store(std::span(bomb), 0, header + (std::uint64_t{1} << 40U));
+    EXPECT_EQ(refusal(codec, bomb, 10'000).code, errc::shape_mismatch);
+    bomb = payload;
+    store(std::span(bomb), 0, header - 1);
+    EXPECT_EQ(refusal(codec, bomb, 10'000).code, errc::malformed_message);
+    bomb = payload;
+    store(std::span(bomb), 0, header ^ (std::uint64_t{7} << 56U));
+    EXPECT_EQ(refusal(codec, bomb, 10'000).code, errc::malformed_message);
+  }
 }
 
 TEST(CodecHostile, WhatCannotBeEncoded) {

@@ -44,7 +44,7 @@ inline std::vector<NamedCodec> every_codec() {
   const std::vector<NamedCodec> plain = all;
   for (const NamedCodec& named : plain) {
     if (named.name.find('3') == std::string::npos && named.codec.bits != 8) continue;
-    all.push_back({named.name + " and zstd", named.codec});
+    all.push_back({named.name + " with entropy", named.codec});
     all.back().codec.entropy = true;
   }
   return all;
