@@ -1,14 +1,18 @@
-// Writes the seeds of tests/fuzz/corpus: one valid frame, message and token of each kind. Not part
-// of the tests; run it by hand when a message is added: make_corpus tests/fuzz/corpus
+// Writes the seeds of tests/fuzz/corpus: one valid frame, message, token and payload of each kind.
+// Not part of the tests; run it by hand when a message or a codec is added: make_corpus
+// tests/fuzz/corpus
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <span>
 #include <string>
 
+#include "common/codec/method.hpp"
 #include "common/wire/frame.hpp"
 #include "common/wire/join_token.hpp"
 #include "common/wire/messages.hpp"
+#include "tests/fuzz/codec_input.hpp"
 #include "tests/support/messages.hpp"
 
 namespace {
@@ -18,6 +22,28 @@ void write(const std::filesystem::path& path, std::span<const std::byte> bytes) 
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
+}
+
+// A payload of each kind, and with entropy, of a short vector.
+void write_payloads(const std::filesystem::path& folder) {
+  std::vector<float> x(100);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) - 50.0F;
+  for (unsigned kind = 1; kind <= static_cast<unsigned>(chorus::CodecKind::ternary); ++kind) {
+    for (const bool entropy : {false, true}) {
+      chorus::fuzz::CodecInput input{.codec = {}, .count = static_cast<std::uint16_t>(x.size())};
+      input.codec.kind = static_cast<chorus::CodecKind>(kind);
+      input.codec.bits = 3;
+      input.codec.bucket = 64;
+      input.codec.density = 0.1;
+      input.codec.entropy = entropy;
+      const auto payload = chorus::codec::encode(input.codec, x, {.round = 1, .device = 2}).value();
+      const auto header = chorus::fuzz::header_of(input);
+      std::vector<std::byte> bytes(header.size() + payload.size());
+      std::copy(
+          payload.begin(), payload.end(), std::copy(header.begin(), header.end(), bytes.begin()));
+      write(folder / (std::to_string(kind) + (entropy ? "_entropy" : "")), bytes);
+    }
+  }
 }
 
 }  // namespace
@@ -39,5 +65,6 @@ int main(int argc, char** argv) {
   const auto token = chorus::wire::encode_join_token(
       {"example.org:7440", chorus::test::sha256_of_byte(7), "secret"});
   write(folder / "join_token" / "valid", std::as_bytes(std::span(*token)));
+  write_payloads(folder / "codec");
   return 0;
 }
