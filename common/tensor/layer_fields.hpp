@@ -102,9 +102,9 @@ inline constexpr bool has_tensors = !LayerTraits<L>::prefix.empty();
 template <class Visit>
 void for_each_kind(Visit&& visit) {
   [&visit]<std::size_t... I>(std::index_sequence<I...>) {
-    (visit(std::in_place_type<std::variant_alternative_t<I, Layer>>), ...);
+    (visit(std::in_place_type<std::variant_alternative_t<I, LayerKinds>>), ...);
   }
-  (std::make_index_sequence<std::variant_size_v<Layer>>());
+  (std::make_index_sequence<std::variant_size_v<LayerKinds>>());
 }
 
 /// Whether a number is within a rule.

@@ -136,6 +136,17 @@ Result<Message> decode_task(FrameKind kind, std::span<const std::byte> bytes) {
 
 }  // namespace
 
+Message::Message() = default;
+Message::Message(const Message& other) = default;
+Message::Message(Message&& other) noexcept = default;
+Message& Message::operator=(const Message& other) = default;
+Message& Message::operator=(Message&& other) noexcept = default;
+Message::~Message() = default;
+
+bool operator==(const Message& a, const Message& b) {
+  return static_cast<const MessageKinds&>(a) == static_cast<const MessageKinds&>(b);
+}
+
 FrameKind kind_of(const Message& message) noexcept {
   return std::visit(KindOf{}, message);
 }

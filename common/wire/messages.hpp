@@ -143,28 +143,41 @@ struct AdminReply {
   bool operator==(const AdminReply&) const = default;
 };
 
-using Message = std::variant<Hello,
-                             Welcome,
-                             Ready,
-                             Work,
-                             ComeBack,
-                             Fetch,
-                             Chunk,
-                             Offer,
-                             Take,
-                             Refuse,
-                             Accepted,
-                             Decline,
-                             Cancel,
-                             Ping,
-                             Pong,
-                             Error,
-                             Goodbye,
-                             Enroll,
-                             Enrolled,
-                             Renew,
-                             AdminRequest,
-                             AdminReply>;
+using MessageKinds = std::variant<Hello,
+                                  Welcome,
+                                  Ready,
+                                  Work,
+                                  ComeBack,
+                                  Fetch,
+                                  Chunk,
+                                  Offer,
+                                  Take,
+                                  Refuse,
+                                  Accepted,
+                                  Decline,
+                                  Cancel,
+                                  Ping,
+                                  Pong,
+                                  Error,
+                                  Goodbye,
+                                  Enroll,
+                                  Enrolled,
+                                  Renew,
+                                  AdminRequest,
+                                  AdminReply>;
+
+/// Any of the above; a class, so that copying, comparing and destroying it is compiled once.
+class Message : public MessageKinds {
+ public:
+  using MessageKinds::MessageKinds;
+  Message();
+  Message(const Message& other);
+  Message(Message&& other) noexcept;
+  Message& operator=(const Message& other);
+  Message& operator=(Message&& other) noexcept;
+  ~Message();
+  friend bool operator==(const Message& a, const Message& b);
+};
 
 FrameKind kind_of(const Message& message) noexcept;
 /// "offer", for logs and errors.

@@ -8,6 +8,7 @@
 #include <string>
 #include <variant>
 
+#include "chorus/export.hpp"
 #include "chorus/layers_sequence.hpp"
 
 namespace chorus {
@@ -145,38 +146,54 @@ struct Dropout {
   bool operator==(const Dropout&) const = default;
 };
 
-using Layer = std::variant<Dense,
-                           Conv2d,
-                           MaxPool2d,
-                           Relu,
-                           Flatten,
-                           Conv1d,
-                           MaxPool1d,
-                           AvgPool2d,
-                           AvgPool1d,
-                           GlobalAvgPool,
-                           LeakyRelu,
-                           Gelu,
-                           Silu,
-                           Tanh,
-                           Sigmoid,
-                           Softmax,
-                           BatchNorm,
-                           LayerNorm,
-                           GroupNorm,
-                           ScaleShift,
-                           Dropout,
-                           Embedding,
-                           PositionEmbedding,
-                           Lstm,
-                           Gru,
-                           SelfAttention,
-                           Reshape,
-                           Transpose,
-                           Mark,
-                           Branch,
-                           Add,
-                           Concat,
-                           GlobalMaxPool>;
+using LayerKinds = std::variant<Dense,
+                                Conv2d,
+                                MaxPool2d,
+                                Relu,
+                                Flatten,
+                                Conv1d,
+                                MaxPool1d,
+                                AvgPool2d,
+                                AvgPool1d,
+                                GlobalAvgPool,
+                                LeakyRelu,
+                                Gelu,
+                                Silu,
+                                Tanh,
+                                Sigmoid,
+                                Softmax,
+                                BatchNorm,
+                                LayerNorm,
+                                GroupNorm,
+                                ScaleShift,
+                                Dropout,
+                                Embedding,
+                                PositionEmbedding,
+                                Lstm,
+                                Gru,
+                                SelfAttention,
+                                Reshape,
+                                Transpose,
+                                Mark,
+                                Branch,
+                                Add,
+                                Concat,
+                                GlobalMaxPool>;
+
+/// One layer of a model: any of the above; std::visit, std::get and std::holds_alternative apply.
+/// A class of its own, rather than a name for the variant, so that copying, comparing and
+/// destroying it is compiled once and not wherever a model is held.
+class CHORUS_EXPORT Layer : public LayerKinds {
+ public:
+  using LayerKinds::LayerKinds;
+  Layer();
+  Layer(const Layer& other);
+  Layer(Layer&& other) noexcept;
+  Layer& operator=(const Layer& other);
+  Layer& operator=(Layer&& other) noexcept;
+  ~Layer();
+
+  CHORUS_EXPORT friend bool operator==(const Layer& a, const Layer& b);
+};
 
 }  // namespace chorus
