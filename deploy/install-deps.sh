@@ -49,16 +49,17 @@ case "$system" in
   debian-12)
     libraries+=(libboost1.81-dev)
     # The last three are what tests and benchmarks compare with; without them those skip.
-    dev_packages=(clang-14 clang-format-14 clang-tidy-14 clang
+    # (Sanitizers of clang: their libraries, and what gives their reports names of functions.)
+    dev_packages=(clang-14 clang-format-14 clang-tidy-14 clang libclang-rt-14-dev llvm-14
       python3-onnx python3-torch libopenblas0-pthread)
     ;;
   debian-13)
     libraries+=(libboost-dev)
-    dev_packages=(clang clang-format clang-tidy)
+    dev_packages=(clang clang-format clang-tidy libclang-rt-dev llvm)
     ;;
   ubuntu-24.04)
     libraries+=(libboost-dev)
-    dev_packages=(clang clang-format-14 clang-tidy)
+    dev_packages=(clang clang-format-14 clang-tidy libclang-rt-dev llvm)
     ;;
   *)
     cat >&2 <<'NEEDED'

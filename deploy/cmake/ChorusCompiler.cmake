@@ -43,6 +43,9 @@ if(CHORUS_SANITIZE)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     # Instrumented loops do not become vectors, whatever a pragma asks for.
     add_compile_options(-Wno-pass-failed)
+    # Optimising instrumented code takes longer than all tests win by it; hot loops (kernels/) ask
+    # for more by themselves.
+    string(REPLACE "-Og" "-O0" CMAKE_CXX_FLAGS_DEBUG "${CMAKE_CXX_FLAGS_DEBUG}")
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC 12's flow analysis reports false positives in instrumented code.
