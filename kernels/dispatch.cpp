@@ -285,9 +285,16 @@ void gru_cell_backward_f32(const GruCellBackward& step) noexcept {
   table().training->gru_cell_backward(step);
 }
 
-void exp_f32(std::span<const float> x, float top, std::span<float> y) noexcept {
-  require(x.size() == y.size(), "exp_f32: sizes differ");
-  table().training->exps(x.data(), top, y.data(), y.size());
+void softmax_f32(std::span<const float> x, std::span<float> y) noexcept {
+  require(x.size() == y.size(), "softmax_f32: sizes differ");
+  table().training->softmax(x.data(), y.data(), y.size());
+}
+
+void softmax_backward_f32(std::span<const float> y,
+                          std::span<const float> dy,
+                          std::span<float> dx) noexcept {
+  require(y.size() == dx.size() && dy.size() == dx.size(), "softmax_backward_f32: sizes differ");
+  table().training->softmax_backward(y.data(), dy.data(), dx.data(), dx.size());
 }
 
 namespace {

@@ -34,7 +34,8 @@ struct TrainingTable {
   void (*lstm_cell_backward)(const LstmCellBackward& step);
   void (*gru_cell)(const GruCell& step);
   void (*gru_cell_backward)(const GruCellBackward& step);
-  void (*exps)(const float* x, float top, float* y, size_t n);
+  void (*softmax)(const float* x, float* y, size_t n);
+  void (*softmax_backward)(const float* y, const float* dy, float* dx, size_t n);
 };
 
 extern const TrainingTable kRefTrainingTable;

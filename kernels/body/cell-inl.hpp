@@ -132,10 +132,5 @@ void gru_cell_backward(const GruCellBackward& step) {
                                 : gru_cell_backward_of<false>(step);
 }
 
-void exps(const float* x, float top, float* y, size_t n) {
-  CHORUS_SIDE_BY_SIDE
-  for (size_t i = 0; i < n; ++i) y[i] = fast_exp(x[i] - top);
-}
-
 }  // namespace
 }  // namespace chorus::kernels

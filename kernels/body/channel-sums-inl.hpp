@@ -1,15 +1,14 @@
-// Sums per channel, for channel-inl.hpp. The compiler never reorders a sum; so the loops here keep
-// several at once.
+// Sums per channel, for channel-inl.hpp: of a row whose values are all of one channel, or several
+// channels side by side.
 #pragma once
 
 #include <stddef.h>
 
+#include "kernels/body/row-sum-inl.hpp"
 #include "kernels/channel_table.hpp"
 
 namespace chorus::kernels {
 namespace {
-
-constexpr size_t kParts = 16;  // sums of a row whose values are all of one channel
 
 /// Some values of one block of one example: of `channel`, or of it and its neighbours.
 struct RawRun {
@@ -18,41 +17,6 @@ struct RawRun {
   size_t step;  ///< from one position to the next
   size_t channel;
 };
-
-// Terms of the three sums: the value at i, of the channel whose mean is given.
-struct Plain {
-  const float* x;
-  double operator()(size_t i, float) const { return static_cast<double>(x[i]); }
-};
-struct Square {
-  const float* x;
-  double operator()(size_t i, float mean) const {
-    const double off = static_cast<double>(x[i] - mean);
-    return off * off;
-  }
-};
-struct Product {
-  const float* x;
-  const float* dy;
-  double operator()(size_t i, float mean) const {
-    return static_cast<double>(x[i] - mean) * static_cast<double>(dy[i]);
-  }
-};
-
-// All values of a row belong to one channel.
-template <class Term>
-double row_sum(const Term& term, size_t first, size_t count, float mean) {
-  double parts[kParts] = {};
-  size_t s = 0;
-  for (; s + kParts <= count; s += kParts) {
-    for (size_t j = 0; j < kParts; ++j) parts[j] += term(first + s + j, mean);
-  }
-  for (size_t j = 0; s < count; ++s, ++j) parts[j] += term(first + s, mean);
-  for (size_t half = kParts / 2; half > 0; half /= 2) {
-    for (size_t j = 0; j < half; ++j) parts[j] += parts[j + half];
-  }
-  return parts[0];
-}
 
 // Every run of the values: `row` for those of one channel, `lanes<16>`, `<8>`, `<1>` for the
 // others.

@@ -8,6 +8,7 @@
 #include "chorus/kernels/step_rules.hpp"
 #include "kernels/body/cell-inl.hpp"
 #include "kernels/body/loops-inl.hpp"
+#include "kernels/body/softmax-inl.hpp"
 #include "kernels/training_table.hpp"
 
 namespace chorus::kernels {
@@ -104,7 +105,8 @@ constexpr TrainingTable kTraining = {relu,
                                      lstm_cell_backward,
                                      gru_cell,
                                      gru_cell_backward,
-                                     exps};
+                                     softmax,
+                                     softmax_backward};
 
 }  // namespace
 }  // namespace chorus::kernels

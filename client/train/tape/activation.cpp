@@ -1,7 +1,6 @@
 // Activations and dropout.
 #include <array>
 
-#include "chorus/kernels/cells.hpp"
 #include "chorus/kernels/training.hpp"
 #include "client/train/tape/describe.hpp"
 #include "client/train/tape/layers.hpp"
@@ -88,14 +87,7 @@ void add_layer(Graph& graph, const Softmax&, const Place&) {
   const std::size_t rows = elements(x.dims()) / width;
   graph.step(Pass::forward, {x, y}, [=, &graph] {
     for (std::size_t i = 0; i < rows; ++i) {
-      const float* const in = graph.at(x) + i * width;
-      float* const out = graph.at(y) + i * width;
-      float top = in[0];
-      for (std::size_t j = 1; j < width; ++j) top = in[j] > top ? in[j] : top;
-      kernels::exp_f32({in, width}, top, {out, width});
-      double sum = 0.0;
-      for (std::size_t j = 0; j < width; ++j) sum += double{out[j]};
-      kernels::scale_f32(static_cast<float>(1.0 / sum), {out, width});
+      kernels::softmax_f32({graph.at(x) + i * width, width}, {graph.at(y) + i * width, width});
     }
   });
   graph.current = y;
@@ -106,13 +98,9 @@ void add_layer(Graph& graph, const Softmax&, const Place&) {
     const Value dx = graph.make(x.desc);
     graph.step(Pass::backward, {y, dy, dx}, [=, &graph] {
       for (std::size_t i = 0; i < rows; ++i) {
-        const float* const out = graph.at(y) + i * width;
-        const float* const above = graph.at(dy) + i * width;
-        float* const below = graph.at(dx) + i * width;
-        double mean = 0.0;
-        for (std::size_t j = 0; j < width; ++j) mean += double{out[j]} * double{above[j]};
-        const auto middle = static_cast<float>(mean);
-        for (std::size_t j = 0; j < width; ++j) below[j] = out[j] * (above[j] - middle);
+        const std::size_t at = i * width;
+        kernels::softmax_backward_f32(
+            {graph.at(y) + at, width}, {graph.at(dy) + at, width}, {graph.at(dx) + at, width});
       }
     });
     return dx;

@@ -1,7 +1,9 @@
 // Multi-head self-attention: softmax(Q·Kᵀ / √d)·V per example and head, between two dense layers.
+#include <algorithm>
 #include <cmath>
+#include <span>
 
-#include "chorus/kernels/cells.hpp"
+#include "chorus/kernels/training.hpp"
 #include "client/train/tape/layers.hpp"
 #include "client/train/tape/linear.hpp"
 #include "client/train/tape/lora.hpp"
@@ -41,25 +43,16 @@ void softmax_rows(const Sizes& s, float* scores) {
   for (std::size_t i = 0; i < s.steps; ++i) {
     float* const row = scores + i * s.steps;
     const std::size_t seen = s.seen(i);
-    float top = row[0];
-    for (std::size_t j = 1; j < seen; ++j) top = row[j] > top ? row[j] : top;
-    kernels::exp_f32({row, seen}, top, {row, seen});
-    double sum = 0.0;
-    for (std::size_t j = 0; j < seen; ++j) sum += double{row[j]};
-    const auto factor = static_cast<float>(1.0 / sum);
-    for (std::size_t j = 0; j < s.steps; ++j) row[j] = j < seen ? row[j] * factor : 0.0F;
+    kernels::softmax_f32({row, seen}, {row, seen});
+    std::fill(row + seen, row + s.steps, 0.0F);
   }
 }
 
 // In place: slopes of the weights to slopes of the scores.
 void softmax_rows_backward(const Sizes& s, const float* weights, float* slopes) {
   for (std::size_t i = 0; i < s.steps; ++i) {
-    const float* const row = weights + i * s.steps;
-    float* const slope = slopes + i * s.steps;
-    double mean = 0.0;
-    for (std::size_t j = 0; j < s.steps; ++j) mean += double{row[j]} * double{slope[j]};
-    const auto middle = static_cast<float>(mean);
-    for (std::size_t j = 0; j < s.steps; ++j) slope[j] = row[j] * (slope[j] - middle);
+    const std::span<float> slope(slopes + i * s.steps, s.steps);
+    kernels::softmax_backward_f32({weights + i * s.steps, s.steps}, slope, slope);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "chorus/kernels/training.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <vector>
@@ -58,6 +59,10 @@ const std::vector<Loop>& loops() {
   static const std::vector<Loop> all{
       {"relu", [](Vectors& x) { kernels::relu_f32(x.a.span(), 0.25F, x.b.span()); }},
       {"relu in place", [](Vectors& x) { kernels::relu_f32(x.a.span(), 0.0F, x.a.span()); }},
+      {"softmax", [](Vectors& x) { kernels::softmax_f32(x.a.span(), x.b.span()); }},
+      {"softmax in place", [](Vectors& x) { kernels::softmax_f32(x.v.span(), x.v.span()); }},
+      {"softmax_backward",
+       [](Vectors& x) { kernels::softmax_backward_f32(x.a.span(), x.b.span(), x.b.span()); }},
       {"relu_backward",
        [](Vectors& x) { kernels::relu_backward_f32(x.a.span(), x.b.span(), 0.5F, x.b.span()); }},
       {"add", [](Vectors& x) { kernels::add_f32(x.a.span(), x.b.span(), x.a.span()); }},
@@ -113,6 +118,29 @@ class TrainingKernel : public ::testing::Test {
 
   std::vector<float> w, g, m, v;
 };
+
+TEST_F(TrainingKernel, SoftmaxIsNearTheCLibrarys) {
+  for (const std::size_t n : {1U, 7U, 16U, 37U}) {
+    std::vector<float> x(n);
+    for (std::size_t i = 0; i < n; ++i) x[i] = 3.0F * std::sin(static_cast<float>(5 * i));
+    x[n / 2] = -100.0F;
+    const float top = *std::max_element(x.begin(), x.end());
+    double sum = 0.0;
+    for (const float one : x) sum += std::exp(double{one} - double{top});
+    std::vector<float> y(n);
+    kernels::softmax_f32(x, y);
+    double mean = 0.0;
+    for (std::size_t i = 0; i < n; ++i) {
+      EXPECT_NEAR(double{y[i]}, std::exp(double{x[i]} - double{top}) / sum, 4e-7) << n << ' ' << i;
+      mean += double{y[i]} * double{x[i]};
+    }
+    std::vector<float> dx(n);
+    kernels::softmax_backward_f32(y, x, dx);
+    for (std::size_t i = 0; i < n; ++i) {
+      EXPECT_NEAR(double{dx[i]}, double{y[i]} * (double{x[i]} - mean), 1e-6) << n << ' ' << i;
+    }
+  }
+}
 
 TEST_F(TrainingKernel, ReluAndItsDerivativeTurnAtZero) {
   const std::vector<float> x{-2.0F, -0.0F, 0.0F, 0.5F, 4.0F};

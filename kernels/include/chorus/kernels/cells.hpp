@@ -3,8 +3,6 @@
 // last place; σ(x) = 1 / (1 + exp(−x)), tanh(x) = 1 − 2 / (1 + exp(2x)).
 #pragma once
 
-#include <span>
-
 #include "chorus/kernels/cell_steps.hpp"
 
 namespace chorus::kernels {
@@ -14,9 +12,5 @@ void lstm_cell_f32(const LstmCell& step) noexcept;
 void lstm_cell_backward_f32(const LstmCellBackward& step) noexcept;
 void gru_cell_f32(const GruCell& step) noexcept;
 void gru_cell_backward_f32(const GruCellBackward& step) noexcept;
-
-/// y[i] = exp(x[i] − top)
-/// @pre sizes equal; y may be x itself
-void exp_f32(std::span<const float> x, float top, std::span<float> y) noexcept;
 
 }  // namespace chorus::kernels

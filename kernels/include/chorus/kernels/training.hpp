@@ -1,6 +1,6 @@
 // Element-wise loops of training: activations and optimisers' steps, float32, on the calling
-// thread. Each element is a few additions, multiplications, divisions and square roots, rounded one
-// by one as written: all variants give the same bits.
+// thread, and softmax of a row. Each element is a few additions, multiplications, divisions and
+// square roots, rounded one by one as written: all variants give the same bits.
 #pragma once
 
 #include <span>
@@ -26,6 +26,17 @@ void add_f32(std::span<const float> a, std::span<const float> b, std::span<float
 
 /// x[i] ← factor·x[i]
 void scale_f32(float factor, std::span<float> x) noexcept;
+
+/// y[i] = exp(x[i] − max x) / Σ_j exp(x[j] − max x), summed in double in sixteen parts, of the j
+/// that are equal mod 16; exp as in cells.hpp
+/// @pre sizes equal; y may be x itself
+void softmax_f32(std::span<const float> x, std::span<float> y) noexcept;
+
+/// dx[i] = y[i]·(dy[i] − Σ_j y[j]·dy[j]), summed in the same way
+/// @pre sizes equal; dx may be dy itself
+void softmax_backward_f32(std::span<const float> y,
+                          std::span<const float> dy,
+                          std::span<float> dx) noexcept;
 
 /// The numbers that a step moves, all of one size; none overlaps another.
 struct StepVectors {
