@@ -10,13 +10,14 @@
 #include "kernels/body/loops-inl.hpp"
 #include "kernels/body/packing-inl.hpp"
 #include "kernels/body/philox-inl.hpp"
+#include "kernels/body/row-sum-inl.hpp"
 #include "kernels/code_table.hpp"
 
 namespace chorus::kernels {
 namespace {
 
 constexpr size_t kGroup = 4 * kPhiloxBlocks;  // kDrawGroup
-constexpr size_t kAdders = 16;                // as stats_f32
+constexpr size_t kAside = 16;                 // compared side by side, whatever a vector holds
 
 // One group: sixteen elements to each of the four words of sixteen blocks.
 inline void quantise_group(const float* x,
@@ -80,13 +81,13 @@ void look_up(const uint8_t* codes, const float* table, float* values, size_t n) 
 
 // Sixteen at a time, so that the order does not depend on the width of a vector.
 RawRange range(const float* x, size_t n) {
-  float low[kAdders];
-  float high[kAdders];
-  for (size_t j = 0; j < kAdders; ++j) low[j] = high[j] = x[0];
+  float low[kAside];
+  float high[kAside];
+  for (size_t j = 0; j < kAside; ++j) low[j] = high[j] = x[0];
   size_t i = 0;
-  for (; i + kAdders <= n; i += kAdders) {
+  for (; i + kAside <= n; i += kAside) {
     CHORUS_ONE_VECTOR
-    for (size_t j = 0; j < kAdders; ++j) {
+    for (size_t j = 0; j < kAside; ++j) {
       const float value = x[i + j];
       low[j] = value < low[j] ? value : low[j];
       high[j] = value > high[j] ? value : high[j];
@@ -98,7 +99,7 @@ RawRange range(const float* x, size_t n) {
     high[j] = value > high[j] ? value : high[j];
   }
   RawRange found{low[0], high[0]};
-  for (size_t j = 1; j < kAdders; ++j) {
+  for (size_t j = 1; j < kAside; ++j) {
     found.low = low[j] < found.low ? low[j] : found.low;
     found.high = high[j] > found.high ? high[j] : found.high;
   }
@@ -106,16 +107,7 @@ RawRange range(const float* x, size_t n) {
 }
 
 double sum_magnitudes(const float* x, size_t n) {
-  double sums[kAdders] = {};
-  size_t i = 0;
-  for (; i + kAdders <= n; i += kAdders) {
-    for (size_t j = 0; j < kAdders; ++j) sums[j] += static_cast<double>(__builtin_fabsf(x[i + j]));
-  }
-  for (size_t j = 0; i + j < n; ++j) sums[j] += static_cast<double>(__builtin_fabsf(x[i + j]));
-  for (size_t half = kAdders / 2; half > 0; half /= 2) {
-    for (size_t j = 0; j < half; ++j) sums[j] += sums[j + half];
-  }
-  return sums[0];
+  return row_sum(Magnitude{x}, 0, n, 0.0F);
 }
 
 // Sixteen blocks are 2048 signs; those of block j are x[128·j] and the following.

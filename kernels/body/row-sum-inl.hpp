@@ -1,4 +1,4 @@
-// The sum of a row of values, of the terms of one of three kinds. The compiler never reorders a
+// The sum of a row of values, of the terms of one of some kinds. The compiler never reorders a
 // sum; so there are several at once.
 #pragma once
 
@@ -13,6 +13,10 @@ constexpr size_t kParts = 16;  // sums of a row
 struct Plain {
   const float* x;
   double operator()(size_t i, float) const { return static_cast<double>(x[i]); }
+};
+struct Magnitude {
+  const float* x;
+  double operator()(size_t i, float) const { return static_cast<double>(__builtin_fabsf(x[i])); }
 };
 struct Square {
   const float* x;
