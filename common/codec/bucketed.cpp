@@ -7,14 +7,12 @@
 
 #include "chorus/kernels/kernels.hpp"
 #include "common/base/assert.hpp"
-#include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/codec/bytes.hpp"
+#include "common/codec/scratch.hpp"
 
 namespace chorus::codec {
 namespace {
-
-using Codes = std::array<std::uint8_t, limits::kCodecBucketMax>;
 
 /// Narrower than this a line's steps would have no reciprocal: its values are all `low`.
 constexpr double kWidthMin = 0x1.0p-100;
@@ -194,11 +192,10 @@ void Bucketed::fold_bucket(const Codec& codec,
                            const Bucket& bucket,
                            std::span<const FoldPart> parts,
                            std::span<std::int64_t> lane) const {
-  thread_local std::vector<float> staging;
-  staging.resize(parts.size() * bucket.codes);
+  const auto staging = scratch<float, Scratch::fold>(parts.size() * bucket.codes);
   std::array<kernels::FoldInput, kernels::kFoldInputsMax> inputs{};
   for (std::size_t k = 0; k < parts.size(); ++k) {
-    const std::span<float> values = std::span(staging).subspan(k * bucket.codes, bucket.codes);
+    const std::span<float> values = staging.subspan(k * bucket.codes, bucket.codes);
     expand(codec, bucket, parts[k].payload.first(bytes_of(codec, bucket)), values);
     inputs[k] = {.x = values.data(), .multiplier = parts[k].multiplier};
   }
@@ -226,8 +223,7 @@ Result<void> OnALine::check_bucket(const Codec& codec,
                          ", beyond the job's value_max " + std::to_string(value_max));
   }
   if (at.levels + 1 == 1U << of.bits) return {};
-  Codes codes;
-  const std::span<std::uint8_t> some = std::span(codes).first(bucket.codes);
+  const auto some = scratch<std::uint8_t, Scratch::codes>(bucket.codes);
   kernels::unpack_codes(as_codes(from.subspan(of.header)), of.bits, some);
   const auto beyond = std::find_if(some.begin(), some.end(), [&](auto c) { return c > at.levels; });
   if (beyond == some.end()) return {};
@@ -249,8 +245,7 @@ void OnALine::expand(const Codec& codec,
     table.at(code) =
         static_cast<float>(static_cast<double>(at.low) + at.step() * static_cast<double>(code));
   }
-  Codes codes;
-  const std::span<std::uint8_t> some = std::span(codes).first(bucket.codes);
+  const auto some = scratch<std::uint8_t, Scratch::codes>(bucket.codes);
   kernels::unpack_codes(as_codes(from.subspan(of.header)), of.bits, some);
   kernels::look_up_f32(some, table, values);
 }
@@ -260,8 +255,8 @@ void OnALine::fold_bucket(const Codec& codec,
                           std::span<const FoldPart> parts,
                           std::span<std::int64_t> lane) const {
   const Form of = form(codec);
-  thread_local std::vector<std::uint8_t> staging;
-  if (of.bits != 8) staging.resize(parts.size() * bucket.codes);
+  const auto staging =
+      scratch<std::uint8_t, Scratch::fold>(of.bits == 8 ? 0 : parts.size() * bucket.codes);
   std::array<kernels::FoldCodes, kernels::kFoldInputsMax> inputs{};
   for (std::size_t k = 0; k < parts.size(); ++k) {
     const auto from = parts[k].payload.first(bytes_of(codec, bucket));
@@ -269,7 +264,7 @@ void OnALine::fold_bucket(const Codec& codec,
     const std::span<const std::uint8_t> packed = as_codes(from.subspan(of.header));
     inputs[k].codes = packed.data();
     if (of.bits != 8) {
-      const auto codes = std::span(staging).subspan(k * bucket.codes, bucket.codes);
+      const auto codes = staging.subspan(k * bucket.codes, bucket.codes);
       kernels::unpack_codes(packed, of.bits, codes);
       inputs[k].codes = codes.data();
     }
@@ -287,8 +282,7 @@ void OnALine::round_onto(const Line& line,
                          unsigned bits,
                          std::span<std::byte> codes) {
   const double width = static_cast<double>(line.high) - static_cast<double>(line.low);
-  Codes some;
-  const std::span<std::uint8_t> made = std::span(some).first(x.size());
+  const auto made = scratch<std::uint8_t, Scratch::codes>(x.size());
   if (width > kWidthMin) {
     const auto per_step = static_cast<float>(static_cast<double>(line.levels) / width);
     kernels::quantise_f32(

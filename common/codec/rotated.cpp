@@ -21,11 +21,11 @@
 
 #include "chorus/kernels/kernels.hpp"
 #include "chorus/kernels/training.hpp"
-#include "common/base/limits.hpp"
 #include "common/base/rng.hpp"
 #include "common/codec/bucketed.hpp"
 #include "common/codec/bytes.hpp"
 #include "common/codec/methods.hpp"
+#include "common/codec/scratch.hpp"
 
 namespace chorus::codec {
 namespace {
@@ -108,20 +108,17 @@ class Rotated final : public Bucketed {
                      const Keys& keys,
                      std::span<float> x,
                      std::span<std::byte> to) const final {
-    std::array<float, limits::kCodecBucketMax> rotated;
-    const std::span<float> y = std::span(rotated).first(bucket.codes);
+    const auto y = scratch<float, Scratch::rotated>(bucket.codes);
     std::fill(std::copy(x.begin(), x.end(), y.begin()), y.end(), 0.0F);
     const double squares = kernels::stats_f32(y).sum_squares;
     kernels::flip_signs_f32(signs_of(keys, bucket.number), y);
     kernels::hadamard_f32(y);
 
-    std::array<std::uint8_t, limits::kCodecBucketMax> some;
-    const std::span<std::uint8_t> codes = std::span(some).first(bucket.codes);
+    const auto codes = scratch<std::uint8_t, Scratch::codes>(bucket.codes);
     const double norm = std::sqrt(squares);
     const auto factor = norm > kNormMin ? static_cast<float>(1.0 / norm) : 0.0F;
     kernels::bin_f32(y, factor, bounds_of(codec.bits), codes);
-    std::array<float, limits::kCodecBucketMax> chosen;
-    const std::span<float> c = std::span(chosen).first(bucket.codes);
+    const auto c = scratch<float, Scratch::chosen>(bucket.codes);
     kernels::look_up_f32(codes, levels_of(codec.bits), c);
     const double root = std::sqrt(static_cast<double>(bucket.codes));
     const double along = dot(y, c);
@@ -156,8 +153,7 @@ class Rotated final : public Bucketed {
               std::span<float> values) const final {
     static_cast<void>(bucket);
     const auto scale = load<float>(from, 0);
-    std::array<std::uint8_t, limits::kCodecBucketMax> some;
-    const std::span<std::uint8_t> codes = std::span(some).first(values.size());
+    const auto codes = scratch<std::uint8_t, Scratch::codes>(values.size());
     kernels::unpack_codes(as_codes(from.subspan(4)), codec.bits, codes);
     std::array<float, kLevelsMax> table{};
     const auto levels = levels_of(codec.bits);

@@ -8,10 +8,10 @@
 //             schemes"
 #include <array>
 
-#include "common/base/limits.hpp"
 #include "common/codec/bucketed.hpp"
 #include "common/codec/bytes.hpp"
 #include "common/codec/methods.hpp"
+#include "common/codec/scratch.hpp"
 
 namespace chorus::codec {
 namespace {
@@ -38,8 +38,7 @@ class Sign final : public OnALine {
     static_cast<void>(keys);
     store(
         to, 0, static_cast<float>(kernels::sum_magnitudes_f32(x) / static_cast<double>(x.size())));
-    std::array<std::uint8_t, limits::kCodecBucketMax> some;
-    const std::span<std::uint8_t> codes = std::span(some).first(x.size());
+    const auto codes = scratch<std::uint8_t, Scratch::codes>(x.size());
     constexpr std::array<float, 1> kBounds{0.0F};
     kernels::bin_f32(x, 1.0F, kBounds, codes);
     kernels::pack_codes(codes, 1, as_codes(to.subspan(4)));

@@ -1,4 +1,4 @@
-// How an update is compressed on its way to the server. docs/compression.md says which one when.
+// How an update is compressed on its way to the server; layouts and formulas: common/codec.
 #pragma once
 
 #include <cstdint>
