@@ -48,10 +48,10 @@ fi
 case "$system" in
   debian-12)
     libraries+=(libboost1.81-dev)
-    # The last three are what tests and benchmarks compare with; without them those skip.
+    # The last four are what tests and benchmarks compare with; without them those skip.
     # (Sanitizers of clang: their libraries, and what gives their reports names of functions.)
     dev_packages=(clang-14 clang-format-14 clang-tidy-14 clang libclang-rt-14-dev llvm-14
-      python3-onnx python3-torch libopenblas0-pthread)
+      python3-numpy python3-onnx python3-torch libopenblas0-pthread)
     ;;
   debian-13)
     libraries+=(libboost-dev)

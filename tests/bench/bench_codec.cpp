@@ -1,0 +1,137 @@
+// How fast updates are compressed and folded. Reads one order per line, NAME ELEMENTS SECONDS, and
+// answers each with one line of JSON, {"gb_per_s": …} of float32, so that deploy/bench/codec can
+// take turns with tests/bench/peer_numpy.py, which speaks the same.
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "chorus/kernels/codes.hpp"
+#include "chorus/kernels/kernels.hpp"
+#include "chorus/kernels/training.hpp"
+#include "common/base/rng.hpp"
+#include "common/codec/method.hpp"
+
+namespace chorus {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kUpdates = kernels::kFoldInputsMax;
+constexpr std::size_t kTile = 16384;
+constexpr codec::Keys kKeys{.round = 1, .device = 2};
+
+/// Something to time, and how many updates' worth of floats it deals with.
+struct Task {
+  std::function<void()> run;
+  std::size_t updates = 1;
+};
+
+std::vector<float> values(std::size_t n) {
+  Rng rng(3);
+  std::vector<float> x(n);
+  for (float& value : x) value = static_cast<float>(rng.normal());
+  return x;
+}
+
+Task encoding(const Codec& codec, std::size_t n) {
+  return {[codec, x = values(n), payload = std::vector<std::byte>()]() mutable {
+    payload.clear();
+    codec::method_of(codec).encode(codec, x, kKeys, payload);
+  }};
+}
+
+// Eight updates in tiles, as a lane folds them.
+Task folding(const Codec& codec, std::size_t n) {
+  std::vector<std::vector<std::byte>> payloads;
+  for (std::size_t k = 0; k < kUpdates; ++k) {
+    payloads.push_back(codec::encode(codec, values(n), {.round = 1, .device = k}).value());
+  }
+  return {[codec, n, payloads, lane = std::vector<std::int64_t>(n)]() mutable {
+            const codec::Method& method = codec::method_of(codec);
+            for (std::size_t first = 0; first < n; first += kTile) {
+              const std::size_t count = std::min(kTile, n - first);
+              std::vector<codec::FoldPart> parts;
+              for (const auto& payload : payloads) {
+                const auto at = static_cast<std::size_t>(method.bytes_max(codec, first));
+                parts.push_back({std::span(payload).subspan(at), 300.0 * 0x1.0p30});
+              }
+              method.fold(codec, count, parts, kKeys, std::span(lane).subspan(first, count));
+            }
+          },
+          kUpdates};
+}
+
+Task transforming(std::size_t block, std::size_t n) {
+  return {[block, x = values(n)]() mutable {
+    const std::size_t width = block == 0 ? std::bit_floor(x.size()) : block;
+    for (std::size_t first = 0; first + width <= x.size(); first += width) {
+      const std::span<float> part = std::span(x).subspan(first, width);
+      kernels::flip_signs_f32(first, part);
+      kernels::hadamard_f32(part);
+      kernels::scale_f32(0.01F, part);  // or values would grow from turn to turn
+    }
+  }};
+}
+
+Task reading(std::size_t n) {
+  return {[x = values(n), seen = 0.0F]() mutable { seen += kernels::stats_f32(x).max_abs; }};
+}
+
+const std::map<std::string, std::function<Task(std::size_t)>>& tasks() {
+  static const std::map<std::string, std::function<Task(std::size_t)>> all{
+      {"read", reading},
+      {"fold_f32", [](auto n) { return folding({.kind = CodecKind::f32}, n); }},
+      {"fold8", [](auto n) { return folding({.kind = CodecKind::uniform, .bits = 8}, n); }},
+      {"fold4", [](auto n) { return folding({.kind = CodecKind::uniform, .bits = 4}, n); }},
+      {"quantise8", [](auto n) { return encoding({.kind = CodecKind::uniform, .bits = 8}, n); }},
+      {"quantise4", [](auto n) { return encoding({.kind = CodecKind::uniform, .bits = 4}, n); }},
+      {"bf16", [](auto n) { return encoding({.kind = CodecKind::bf16}, n); }},
+      {"eden4",
+       [](auto n) { return encoding({.kind = CodecKind::rotated, .bits = 4, .bucket = 8192}, n); }},
+      {"top_k_1%", [](auto n) { return encoding({.kind = CodecKind::top_k, .density = 0.01}, n); }},
+      {"hadamard", [](auto n) { return transforming(0, n); }},
+      {"hadamard_8192", [](auto n) { return transforming(8192, n); }}};
+  return all;
+}
+
+double gb_per_s(const Task& task, std::size_t n, double seconds) {
+  task.run();
+  const auto begin = Clock::now();
+  double best = 1e9;
+  do {
+    const auto start = Clock::now();
+    task.run();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  } while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds);
+  return 4e-9 * static_cast<double>(n * task.updates) / best;
+}
+
+}  // namespace
+}  // namespace chorus
+
+int main() {
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    std::istringstream words(line);
+    std::string name;
+    std::size_t elements = 0;
+    double seconds = 0.0;
+    words >> name >> elements >> seconds;
+    const auto task = chorus::tasks().find(name);
+    if (!words || task == chorus::tasks().end()) {
+      std::cerr << "bench_codec: cannot read the order '" << line << "'\n";
+      return 1;
+    }
+    std::cout << "{\"gb_per_s\": " << chorus::gb_per_s(task->second(elements), elements, seconds)
+              << "}\n"
+              << std::flush;
+  }
+  return 0;
+}
