@@ -53,16 +53,25 @@ std::vector<std::uint32_t> largest(std::span<const float> x, std::size_t k) {
     found = kernels::indices_above(x, least, candidates);
   }
   candidates.resize(found);
-  const auto larger = [x](std::uint32_t a, std::uint32_t b) {
-    const float of_a = std::fabs(x[a]);
-    const float of_b = std::fabs(x[b]);
-    return of_a > of_b || (of_a == of_b && a < b);
-  };
-  const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(k);
-  if (end != candidates.end()) std::nth_element(candidates.begin(), end, candidates.end(), larger);
-  candidates.resize(k);
-  std::sort(candidates.begin(), candidates.end());
-  return candidates;
+
+  // They come in order, so that it is enough to know the k-th largest magnitude, and how many of
+  // those that equal it belong to the k.
+  std::vector<float> magnitudes(found);
+  for (std::size_t j = 0; j < found; ++j) magnitudes[j] = std::fabs(x[candidates[j]]);
+  const auto at = magnitudes.begin() + static_cast<std::ptrdiff_t>(k - 1);
+  std::nth_element(magnitudes.begin(), at, magnitudes.end(), std::greater<>());
+  const float last = *at;
+  const auto before = std::count_if(magnitudes.begin(), at, [last](float m) { return m > last; });
+  std::size_t ties = k - static_cast<std::size_t>(before);
+  std::vector<std::uint32_t> chosen;
+  chosen.reserve(k);
+  for (const std::uint32_t index : candidates) {
+    const float magnitude = std::fabs(x[index]);
+    if (magnitude < last || (magnitude == last && ties == 0)) continue;
+    if (magnitude == last) --ties;
+    chosen.push_back(index);
+  }
+  return chosen;
 }
 
 Result<void> Sparse::check(const Codec& codec,

@@ -131,27 +131,52 @@ void flip_signs(uint64_t key, float* x, size_t n) {
   }
 }
 
-// Most lines have none: one test for all of a line.
-size_t indices_above(const float* x, float least, uint32_t* indices, size_t room, size_t n) {
-  constexpr size_t kLine = 16;
-  size_t found = 0;
-  size_t i = 0;
-  for (; i + kLine <= n; i += kLine) {
-    uint32_t any = 0;
-    for (size_t j = 0; j < kLine; ++j) any |= __builtin_fabsf(x[i + j]) >= least ? 1U : 0U;
-    if (any == 0) continue;
-    for (size_t j = 0; j < kLine; ++j) {
-      if (__builtin_fabsf(x[i + j]) < least) continue;
-      if (found < room) indices[found] = static_cast<uint32_t>(i + j);
-      ++found;
-    }
-  }
-  for (; i < n; ++i) {
-    if (__builtin_fabsf(x[i]) < least) continue;
+// Magnitudes order like the integers that are their bits.
+inline uint32_t magnitude_bits(float x) {
+  return __builtin_bit_cast(uint32_t, x) & 0x7FFFFFFFU;
+}
+
+// Those of some elements, one by one, `found` of them being known.
+inline size_t append_above(const float* x,
+                           size_t begin,
+                           size_t end,
+                           uint32_t least,
+                           uint32_t* indices,
+                           size_t room,
+                           size_t found) {
+  for (size_t i = begin; i < end; ++i) {
+    if (magnitude_bits(x[i]) < least) continue;
     if (found < room) indices[found] = static_cast<uint32_t>(i);
     ++found;
   }
   return found;
+}
+
+// Most lines have none: one test for all of a line.
+size_t indices_above(const float* x, float bound, uint32_t* indices, size_t room, size_t n) {
+  constexpr size_t kLine = 16;
+  const uint32_t least = bound > 0.0F ? magnitude_bits(bound) : 0;
+  size_t found = 0;
+  size_t i = 0;
+#if defined(__AVX512F__)
+  const __m512i mask = _mm512_set1_epi32(0x7FFFFFFF);
+  const __m512i leasts = _mm512_set1_epi32(static_cast<int>(least));
+  __m512i here = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  for (; i + kLine <= n && found + kLine <= room; i += kLine) {
+    const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(x + i), mask);
+    const __mmask16 above = _mm512_cmpge_epu32_mask(bits, leasts);
+    _mm512_mask_compressstoreu_epi32(indices + found, above, here);
+    found += static_cast<size_t>(__builtin_popcount(above));
+    here = _mm512_add_epi32(here, _mm512_set1_epi32(kLine));
+  }
+#endif
+  for (; i + kLine <= n; i += kLine) {
+    uint32_t any = 0;
+    CHORUS_ONE_VECTOR
+    for (size_t j = 0; j < kLine; ++j) any |= magnitude_bits(x[i + j]) >= least ? 1U : 0U;
+    if (any != 0) found = append_above(x, i, i + kLine, least, indices, room, found);
+  }
+  return append_above(x, i, n, least, indices, room, found);
 }
 
 constexpr CodeTable kCodes = {quantise,
