@@ -5,11 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernels/channel_table.hpp"
-#include "kernels/code_table.hpp"
-#include "kernels/product_table.hpp"
-#include "kernels/training_table.hpp"
-
 namespace chorus::kernels {
 
 /// VectorStats before the finiteness test. `max_bits` is the largest magnitude seen as an integer
@@ -19,7 +14,8 @@ struct RawStats {
   double sum_squares;
 };
 
-/// One variant. The contracts are those of chorus/kernels/kernels.hpp; sizes are checked before.
+/// One variant of the folds and what goes with them; other families have tables of their own. The
+/// contracts are those of chorus/kernels/kernels.hpp; sizes are checked before.
 struct Table {
   const char* name;
   /// `count` inputs, 1..8: x[k] has n elements, multipliers[k] belongs to it.
@@ -37,10 +33,6 @@ struct Table {
   void (*add_scaled_f32)(const float* base, double alpha, const float* x, float* out, size_t n);
   void (*subtract_f32)(const float* y, const float* x, float* out, size_t n);
   RawStats (*stats_f32)(const float* x, size_t n);
-  const ProductTable* products;
-  const TrainingTable* training;
-  const ChannelTable* channels;
-  const CodeTable* codes;
 };
 
 extern const Table kRefTable;

@@ -96,16 +96,8 @@ RawStats stats_f32(const float* x, size_t n) {
   return {max_bits, sums[0]};
 }
 
-/// What a variant has besides, in sources of their own.
-struct Others {
-  const ProductTable* products;
-  const TrainingTable* training;
-  const ChannelTable* channels;
-  const CodeTable* codes;
-};
-
 template <class V>
-constexpr Table table_of(const char* name, const Others& others) {
+constexpr Table table_of(const char* name) {
   return {name,
           fold_f32<V>,
           fold_codes<V>,
@@ -113,11 +105,7 @@ constexpr Table table_of(const char* name, const Others& others) {
           lane_mean_f32<V>,
           add_scaled_f32<V>,
           subtract_f32<V>,
-          stats_f32<V>,
-          others.products,
-          others.training,
-          others.channels,
-          others.codes};
+          stats_f32<V>};
 }
 
 }  // namespace

@@ -101,7 +101,6 @@ struct Avx2 {
 
 }  // namespace
 
-constinit const Table kAvx2Table = table_of<Avx2>(
-    "avx2", {&kAvx2ProductTable, &kAvx2TrainingTable, &kAvx2ChannelTable, &kAvx2CodeTable});
+constinit const Table kAvx2Table = table_of<Avx2>("avx2");
 
 }  // namespace chorus::kernels

@@ -57,8 +57,6 @@ struct Avx512 {
 
 }  // namespace
 
-constinit const Table kAvx512Table = table_of<Avx512>(
-    "avx512",
-    {&kAvx512ProductTable, &kAvx512TrainingTable, &kAvx512ChannelTable, &kAvx512CodeTable});
+constinit const Table kAvx512Table = table_of<Avx512>("avx512");
 
 }  // namespace chorus::kernels

@@ -60,7 +60,6 @@ struct Neon {
 
 }  // namespace
 
-constinit const Table kNeonTable = table_of<Neon>(
-    "neon", {&kNeonProductTable, &kNeonTrainingTable, &kNeonChannelTable, &kNeonCodeTable});
+constinit const Table kNeonTable = table_of<Neon>("neon");
 
 }  // namespace chorus::kernels
