@@ -81,7 +81,7 @@ Task transforming(std::size_t block, std::size_t n) {
 }
 
 Task reading(std::size_t n) {
-  return {[x = values(n), seen = 0.0F]() mutable { seen += kernels::stats_f32(x).max_abs; }};
+  return {[x = values(n)] { static_cast<void>(kernels::stats_f32(x)); }};
 }
 
 const std::map<std::string, std::function<Task(std::size_t)>>& tasks() {
