@@ -54,15 +54,14 @@ void Bucketed::encode(const Codec& codec,
   const std::size_t begin = payload.size();
   payload.resize(begin + static_cast<std::size_t>(bytes_max(codec, x.size())));
   std::span<std::byte> to = std::span(payload).subspan(begin);
-  std::vector<float> copy(static_cast<std::size_t>(bucket_elements(codec)));
-  for (std::size_t first = 0; first < x.size();) {
-    const Bucket bucket = bucket_at(codec, first, x.size());
+  std::uint64_t done = 0;
+  while (!x.empty()) {
+    const Bucket bucket = bucket_at(codec, done, done + x.size());
     const std::size_t bytes = bytes_of(codec, bucket);
-    const std::span<float> values = std::span(copy).first(bucket.elements);
-    std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(first), bucket.elements, values.begin());
-    encode_bucket(codec, bucket, keys, values, to.first(bytes));
+    encode_bucket(codec, bucket, keys, x.first(bucket.elements), to.first(bytes));
     to = to.subspan(bytes);
-    first += bucket.elements;
+    x = x.subspan(bucket.elements);
+    done += bucket.elements;
   }
 }
 
@@ -106,9 +105,8 @@ void Bucketed::decode(const Codec& codec,
 void Bucketed::fold(const Codec& codec,
                     std::uint64_t count,
                     std::span<const FoldPart> parts,
-                    const Keys& keys,
+                    const Keys& /*keys*/,
                     std::span<std::int64_t> lane) const {
-  static_cast<void>(keys);
   CHORUS_ASSERT(lane.size() == lane_elements(codec, count));
   CHORUS_ASSERT(!parts.empty() && parts.size() <= kernels::kFoldInputsMax);
   std::array<FoldPart, kernels::kFoldInputsMax> at{};
@@ -274,23 +272,25 @@ void OnALine::fold_bucket(const Codec& codec,
   kernels::fold_codes(std::span(inputs).first(parts.size()), lane);
 }
 
-void OnALine::round_onto(const Line& line,
-                         const Bucket& bucket,
-                         std::uint64_t bucket_elements,
-                         std::uint64_t key,
-                         std::span<const float> x,
-                         unsigned bits,
-                         std::span<std::byte> codes) {
-  const double width = static_cast<double>(line.high) - static_cast<double>(line.low);
-  const auto made = scratch<std::uint8_t, Scratch::codes>(x.size());
+void OnALine::round_onto_line(const Codec& codec,
+                              const Bucket& bucket,
+                              const Keys& keys,
+                              std::span<const float> x,
+                              std::span<std::byte> to) const {
+  const Form of = form(codec);
+  const Line onto = line(codec, to.first(of.header));
+  const double width = static_cast<double>(onto.high) - static_cast<double>(onto.low);
+  const auto codes = scratch<std::uint8_t, Scratch::codes>(x.size());
   if (width > kWidthMin) {
-    const auto per_step = static_cast<float>(static_cast<double>(line.levels) / width);
-    kernels::quantise_f32(
-        x, {line.low, per_step, line.levels}, {key, bucket.number * bucket_elements}, made);
+    const auto per_step = static_cast<float>(static_cast<double>(onto.levels) / width);
+    kernels::quantise_f32(x,
+                          {onto.low, per_step, onto.levels},
+                          {keys.device, bucket.number * bucket_elements(codec)},
+                          codes);
   } else {
-    std::fill(made.begin(), made.end(), std::uint8_t{0});
+    std::fill(codes.begin(), codes.end(), std::uint8_t{0});
   }
-  kernels::pack_codes(made, bits, as_codes(codes));
+  kernels::pack_codes(codes, of.bits, as_codes(to.subspan(of.header)));
 }
 
 }  // namespace chorus::codec

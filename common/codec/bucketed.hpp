@@ -36,6 +36,8 @@ class Bucketed : public Method {
     std::vector<std::byte> headers;
     std::vector<std::uint8_t> codes;
   };
+  /// Bits of a code.
+  unsigned code_bits(const Codec& codec) const { return form(codec).bits; }
   /// As large as those of a payload of `count` elements.
   Pieces empty_pieces(const Codec& codec, std::uint64_t count) const;
   /// @pre codes of at most 8 bits; a payload of `count` elements
@@ -63,11 +65,11 @@ class Bucketed : public Method {
   /// Codes of a bucket that is not whole.
   virtual std::size_t codes_of(std::size_t elements) const { return elements; }
 
-  /// @param x  bucket.elements of them, which may be written over
+  /// @param x  bucket.elements of them
   virtual void encode_bucket(const Codec& codec,
                              const Bucket& bucket,
                              const Keys& keys,
-                             std::span<float> x,
+                             std::span<const float> x,
                              std::span<std::byte> to) const = 0;
   /// @errors as Method::check
   virtual Result<void> check_bucket(const Codec& codec,
@@ -80,11 +82,9 @@ class Bucketed : public Method {
                       std::span<const std::byte> from,
                       std::span<float> values) const = 0;
   /// Lane elements of a bucket become its values; by default they are.
-  virtual void turn_back(const Keys& keys, std::uint64_t bucket, std::span<float> x) const {
-    static_cast<void>(keys);
-    static_cast<void>(bucket);
-    static_cast<void>(x);
-  }
+  virtual void turn_back(const Keys& /*keys*/,
+                         std::uint64_t /*bucket*/,
+                         std::span<float> /*x*/) const {}
   /// Of one bucket. By default expand() and kernels::fold_f32.
   virtual void fold_bucket(const Codec& codec,
                            const Bucket& bucket,
@@ -122,14 +122,12 @@ class OnALine : public Bucketed {
                    const Bucket& bucket,
                    std::span<const FoldPart> parts,
                    std::span<std::int64_t> lane) const final;
-  /// Stochastically rounds x onto the line and packs the codes.
-  static void round_onto(const Line& line,
-                         const Bucket& bucket,
-                         std::uint64_t bucket_elements,
-                         std::uint64_t key,
-                         std::span<const float> x,
-                         unsigned bits,
-                         std::span<std::byte> codes);
+  /// Stochastically rounds x onto the line that `to` has in its header, and packs the codes there.
+  void round_onto_line(const Codec& codec,
+                       const Bucket& bucket,
+                       const Keys& keys,
+                       std::span<const float> x,
+                       std::span<std::byte> to) const;
 };
 
 /// "bucket 3 of the update: " and what.

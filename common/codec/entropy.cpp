@@ -48,10 +48,6 @@ const Bucketed* coded(const Codec& codec) {
   }
 }
 
-std::size_t alphabet_of(const Codec& codec) {
-  return codec.kind == CodecKind::sign ? 2 : std::size_t{1} << codec.bits;
-}
-
 std::size_t width_of(const Codec& codec) {
   if (codec.kind == CodecKind::f32) return 4;
   return codec.kind == CodecKind::f16 || codec.kind == CodecKind::bf16 ? 2 : 1;
@@ -87,8 +83,9 @@ Bytes with_rans(const Bucketed& method,
                 const Bytes& plain) {
   Bucketed::Pieces pieces = method.taken_apart(codec, count, plain);
   Bytes packed = std::move(pieces.headers);
-  const Frequencies frequencies = frequencies_of(pieces.codes, alphabet_of(codec));
-  for (std::size_t s = 0; s < alphabet_of(codec); ++s) append(packed, frequencies.of.at(s));
+  const std::size_t alphabet = std::size_t{1} << method.code_bits(codec);
+  const Frequencies frequencies = frequencies_of(pieces.codes, alphabet);
+  for (std::size_t s = 0; s < alphabet; ++s) append(packed, frequencies.of.at(s));
   rans_encode(pieces.codes, frequencies, packed);
   return packed;
 }
@@ -113,14 +110,15 @@ Result<Bytes> from_rans(const Bucketed& method,
                         std::span<const std::byte> from) {
   const std::uint64_t bytes = method.bytes_max(codec, count);
   Bucketed::Pieces pieces = method.empty_pieces(codec, count);
-  const std::size_t table = 2 * alphabet_of(codec);
+  const std::size_t alphabet = std::size_t{1} << method.code_bits(codec);
+  const std::size_t table = 2 * alphabet;
   if (from.size() < pieces.headers.size() + table) {
     return broken(static_cast<std::size_t>(bytes), "it ends among its headers");
   }
   std::copy_n(from.begin(), pieces.headers.size(), pieces.headers.begin());
   from = from.subspan(pieces.headers.size());
   Frequencies frequencies;
-  load_all(from, std::span(frequencies.of).first(alphabet_of(codec)));
+  load_all(from, std::span(frequencies.of).first(alphabet));
   const auto sum = std::accumulate(frequencies.of.begin(), frequencies.of.end(), 0U);
   if (sum != 1U << frequencies.bits) {
     return broken(static_cast<std::size_t>(bytes),
@@ -138,10 +136,7 @@ class Entropy final : public Method {
   std::uint64_t bytes_max(const Codec& codec, std::uint64_t count) const final {
     return kHeader + inner(codec).bytes_max(codec, count);
   }
-  std::uint64_t granule(const Codec& codec) const final {
-    static_cast<void>(codec);
-    return 0;
-  }
+  std::uint64_t granule(const Codec& /*codec*/) const final { return 0; }
   std::uint64_t lane_elements(const Codec& codec, std::uint64_t count) const final {
     return inner(codec).lane_elements(codec, count);
   }

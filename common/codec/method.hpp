@@ -74,21 +74,17 @@ class Method {
                     const Keys& keys,
                     std::span<std::int64_t> lane) const = 0;
 
-  virtual std::uint64_t lane_elements(const Codec& codec, std::uint64_t count) const {
-    static_cast<void>(codec);
+  virtual std::uint64_t lane_elements(const Codec& /*codec*/, std::uint64_t count) const {
     return count;
   }
   /// Largest |element| of a lane of updates within value_max.
-  virtual double lane_value_max(const Codec& codec, double value_max) const {
-    static_cast<void>(codec);
+  virtual double lane_value_max(const Codec& /*codec*/, double value_max) const {
     return value_max;
   }
   /// In place: a mean of lane elements becomes the mean; x.size() is lane_elements().
-  virtual void from_lane(const Codec& codec, const Keys& keys, std::span<float> x) const {
-    static_cast<void>(codec);
-    static_cast<void>(keys);
-    static_cast<void>(x);
-  }
+  virtual void from_lane(const Codec& /*codec*/,
+                         const Keys& /*keys*/,
+                         std::span<float> /*x*/) const {}
 };
 
 /// Largest magnitude that encodes: sums and differences of two such floats stay finite.

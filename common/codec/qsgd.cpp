@@ -36,14 +36,14 @@ class Qsgd final : public OnALine {
   void encode_bucket(const Codec& codec,
                      const Bucket& bucket,
                      const Keys& keys,
-                     std::span<float> x,
+                     std::span<const float> x,
                      std::span<std::byte> to) const final {
     const kernels::VectorStats stats = kernels::stats_f32(x);
     const float norm = codec.norm == CodecNorm::maximum
                            ? stats.max_abs
                            : static_cast<float>(std::sqrt(stats.sum_squares));
     store(to, 0, norm);
-    round_onto(line(codec, to), bucket, codec.bucket, keys.device, x, codec.bits, to.subspan(4));
+    round_onto_line(codec, bucket, keys, x, to);
   }
 };
 

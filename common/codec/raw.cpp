@@ -25,29 +25,19 @@ class Raw final : public Bucketed {
 
  public:
   // To nearest may be up.
-  double lane_value_max(const Codec& codec, double value_max) const final {
-    static_cast<void>(codec);
+  double lane_value_max(const Codec& /*codec*/, double value_max) const final {
     return sizeof(Element) == sizeof(float) ? value_max : value_max * (1.0 + 0x1.0p-8);
   }
 
  private:
-  Form form(const Codec& codec) const final {
-    static_cast<void>(codec);
-    return {.header = 0, .bits = kBits};
-  }
-  std::uint64_t bucket_elements(const Codec& codec) const final {
-    static_cast<void>(codec);
-    return kPart;
-  }
+  Form form(const Codec& /*codec*/) const final { return {.header = 0, .bits = kBits}; }
+  std::uint64_t bucket_elements(const Codec& /*codec*/) const final { return kPart; }
 
-  void encode_bucket(const Codec& codec,
-                     const Bucket& bucket,
-                     const Keys& keys,
-                     std::span<float> x,
+  void encode_bucket(const Codec& /*codec*/,
+                     const Bucket& /*bucket*/,
+                     const Keys& /*keys*/,
+                     std::span<const float> x,
                      std::span<std::byte> to) const final {
-    static_cast<void>(codec);
-    static_cast<void>(bucket);
-    static_cast<void>(keys);
     std::array<Element, kPart> elements;
     const std::span<Element> made = std::span(elements).first(x.size());
     kTo(x, made);
@@ -76,12 +66,10 @@ class Raw final : public Bucketed {
         where + std::to_string(*bad) + ", beyond the job's value_max " + std::to_string(value_max));
   }
 
-  void expand(const Codec& codec,
-              const Bucket& bucket,
+  void expand(const Codec& /*codec*/,
+              const Bucket& /*bucket*/,
               std::span<const std::byte> from,
               std::span<float> values) const final {
-    static_cast<void>(codec);
-    static_cast<void>(bucket);
     std::array<Element, kPart> elements;
     const std::span<Element> sent = std::span(elements).first(values.size());
     load_all(from, sent);

@@ -106,7 +106,7 @@ class Rotated final : public Bucketed {
   void encode_bucket(const Codec& codec,
                      const Bucket& bucket,
                      const Keys& keys,
-                     std::span<float> x,
+                     std::span<const float> x,
                      std::span<std::byte> to) const final {
     const auto y = scratch<float, Scratch::rotated>(bucket.codes);
     std::fill(std::copy(x.begin(), x.end(), y.begin()), y.end(), 0.0F);
@@ -148,10 +148,9 @@ class Rotated final : public Bucketed {
   }
 
   void expand(const Codec& codec,
-              const Bucket& bucket,
+              const Bucket& /*bucket*/,
               std::span<const std::byte> from,
               std::span<float> values) const final {
-    static_cast<void>(bucket);
     const auto scale = load<float>(from, 0);
     const auto codes = scratch<std::uint8_t, Scratch::codes>(values.size());
     kernels::unpack_codes(as_codes(from.subspan(4)), codec.bits, codes);

@@ -17,25 +17,18 @@ namespace chorus::codec {
 namespace {
 
 class Sign final : public OnALine {
-  Form form(const Codec& codec) const final {
-    static_cast<void>(codec);
-    return {.header = 4, .bits = 1};
-  }
+  Form form(const Codec& /*codec*/) const final { return {.header = 4, .bits = 1}; }
 
-  Line line(const Codec& codec, std::span<const std::byte> header) const final {
-    static_cast<void>(codec);
+  Line line(const Codec& /*codec*/, std::span<const std::byte> header) const final {
     const auto scale = load<float>(header, 0);
     return {.low = -scale, .high = scale, .levels = 1};
   }
 
-  void encode_bucket(const Codec& codec,
-                     const Bucket& bucket,
-                     const Keys& keys,
-                     std::span<float> x,
+  void encode_bucket(const Codec& /*codec*/,
+                     const Bucket& /*bucket*/,
+                     const Keys& /*keys*/,
+                     std::span<const float> x,
                      std::span<std::byte> to) const final {
-    static_cast<void>(codec);
-    static_cast<void>(bucket);
-    static_cast<void>(keys);
     store(
         to, 0, static_cast<float>(kernels::sum_magnitudes_f32(x) / static_cast<double>(x.size())));
     const auto codes = scratch<std::uint8_t, Scratch::codes>(x.size());

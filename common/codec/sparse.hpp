@@ -13,10 +13,7 @@ struct Chosen {
 
 class Sparse : public Method {
  public:
-  std::uint64_t granule(const Codec& codec) const final {
-    static_cast<void>(codec);
-    return 0;
-  }
+  std::uint64_t granule(const Codec& /*codec*/) const final { return 0; }
   Result<void> check(const Codec& codec,
                      std::uint64_t count,
                      std::span<const std::byte> payload,

@@ -36,9 +36,8 @@ class Ternary final : public Sparse {
 
   void encode(const Codec& codec,
               std::span<const float> x,
-              const Keys& keys,
+              const Keys& /*keys*/,
               std::vector<std::byte>& payload) const final {
-    static_cast<void>(keys);
     const std::uint32_t k = x.empty() ? 0 : kept_of(codec, x.size());
     const auto indices = largest(x, k);
     double magnitudes = 0.0;
@@ -61,8 +60,7 @@ class Ternary final : public Sparse {
   Result<Chosen> read(const Codec& codec,
                       std::uint64_t count,
                       std::span<const std::byte> payload,
-                      const Keys& keys) const final {
-    static_cast<void>(keys);
+                      const Keys& /*keys*/) const final {
     if (payload.size() < kHeader || payload.size() > bytes_max(codec, count)) {
       return fail(errc::shape_mismatch,
                   "a payload of " + std::to_string(payload.size()) + " bytes; of " +

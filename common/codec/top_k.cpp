@@ -26,9 +26,8 @@ class TopK final : public Sparse {
 
   void encode(const Codec& codec,
               std::span<const float> x,
-              const Keys& keys,
+              const Keys& /*keys*/,
               std::vector<std::byte>& payload) const final {
-    static_cast<void>(keys);
     const auto indices = largest(x, x.empty() ? 0 : kept_of(codec, x.size()));
     put_indices(indices, x.size(), payload);
     for (const std::uint32_t index : indices) append(payload, x[index]);
@@ -37,8 +36,7 @@ class TopK final : public Sparse {
   Result<Chosen> read(const Codec& codec,
                       std::uint64_t count,
                       std::span<const std::byte> payload,
-                      const Keys& keys) const final {
-    static_cast<void>(keys);
+                      const Keys& /*keys*/) const final {
     Chosen chosen;
     const std::uint32_t most = count == 0 ? 0 : kept_of(codec, count);
     CHORUS_TRY(const std::size_t used, take_indices(payload, count, most, chosen.indices));

@@ -23,12 +23,12 @@ class Uniform final : public OnALine {
   void encode_bucket(const Codec& codec,
                      const Bucket& bucket,
                      const Keys& keys,
-                     std::span<float> x,
+                     std::span<const float> x,
                      std::span<std::byte> to) const final {
     const kernels::ValueRange range = kernels::range_f32(x);
     store(to, 0, range.low);
     store(to, 4, range.high);
-    round_onto(line(codec, to), bucket, codec.bucket, keys.device, x, codec.bits, to.subspan(8));
+    round_onto_line(codec, bucket, keys, x, to);
   }
 };
 
