@@ -30,6 +30,11 @@ void BitWriter::put_rice(std::uint32_t n, unsigned low) {
   put(n & ((1U << low) - 1U), low);
 }
 
+void BitWriter::put_index(std::uint32_t index, std::uint32_t& next, unsigned low) {
+  put_rice(index - next, low);
+  next = index + 1;
+}
+
 std::optional<std::uint32_t> BitReader::take(unsigned count) {
   if (at_ + count > bytes_.size() * 8) return std::nullopt;
   std::uint32_t value = 0;
@@ -57,6 +62,17 @@ std::optional<std::uint32_t> BitReader::take_rice(unsigned low, std::uint32_t ma
   const std::uint32_t n = (ones << low) | *rest;
   if (n > max) return std::nullopt;
   return n;
+}
+
+std::optional<std::uint32_t> BitReader::take_index(std::uint64_t& next,
+                                                   std::uint64_t count,
+                                                   unsigned low) {
+  if (next >= count) return std::nullopt;
+  const auto gap = take_rice(low, static_cast<std::uint32_t>(count - next - 1));
+  if (!gap) return std::nullopt;
+  const std::uint64_t index = next + *gap;
+  next = index + 1;
+  return static_cast<std::uint32_t>(index);
 }
 
 bool BitReader::at_end() const noexcept {

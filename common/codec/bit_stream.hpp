@@ -17,6 +17,8 @@ class BitWriter {
   void put(std::uint32_t value, unsigned count);
   /// (n >> low) ones and a zero, then the `low` lowest bits of n.
   void put_rice(std::uint32_t n, unsigned low);
+  /// The gap from `next`, the least index that may come, which becomes index + 1.
+  void put_index(std::uint32_t index, std::uint32_t& next, unsigned low);
 
  private:
   std::vector<std::byte>& bytes_;
@@ -31,6 +33,9 @@ class BitReader {
   std::optional<std::uint32_t> take(unsigned count);
   /// Nothing if the stream ends before, or n would be beyond `max`.
   std::optional<std::uint32_t> take_rice(unsigned low, std::uint32_t max);
+  /// What put_index wrote. Nothing if the stream ends before, or the index would not be below
+  /// count.
+  std::optional<std::uint32_t> take_index(std::uint64_t& next, std::uint64_t count, unsigned low);
   /// Whether all that is left are zeros, less than a byte of them.
   bool at_end() const noexcept;
 

@@ -58,10 +58,7 @@ void put_indices(std::span<const std::uint32_t> indices,
   std::vector<std::byte> gaps;
   BitWriter writer(gaps);
   std::uint32_t next = 0;
-  for (const std::uint32_t index : indices) {
-    writer.put_rice(index - next, low);
-    next = index + 1;
-  }
+  for (const std::uint32_t index : indices) writer.put_index(index, next, low);
   const bool shorter = gaps.size() < bitmap_bytes(count);
   append(payload, k);
   append(payload, shorter ? kGaps : kBitmap);
@@ -110,16 +107,13 @@ Result<std::size_t> take_indices(std::span<const std::byte> payload,
   BitReader reader(bits);
   std::uint64_t next = 0;
   for (std::uint32_t j = 0; j < k; ++j) {
-    const auto gap = next < count
-                         ? reader.take_rice(low, static_cast<std::uint32_t>(count - next - 1))
-                         : std::nullopt;
-    if (!gap) {
+    const auto index = reader.take_index(next, count, low);
+    if (!index) {
       return fail(errc::malformed_message,
                   "gap " + std::to_string(j) + " of the indices ends too early, or leads beyond " +
                       std::to_string(count) + " elements");
     }
-    indices.push_back(static_cast<std::uint32_t>(next + *gap));
-    next += *gap + std::uint64_t{1};
+    indices.push_back(*index);
   }
   if (!reader.at_end()) {
     return fail(errc::malformed_message, "bytes are left behind the last gap of the indices");

@@ -51,9 +51,8 @@ class Ternary final : public Sparse {
     BitWriter writer(payload);
     std::uint32_t next = 0;
     for (const std::uint32_t index : indices) {
-      writer.put_rice(index - next, low);
+      writer.put_index(index, next, low);
       writer.put(std::signbit(x[index]) ? 1U : 0U, 1);
-      next = index + 1;
     }
   }
 
@@ -84,19 +83,16 @@ class Ternary final : public Sparse {
     BitReader reader(payload.subspan(kHeader));
     std::uint64_t next = 0;
     for (std::uint32_t j = 0; j < k; ++j) {
-      const auto gap = next < count
-                           ? reader.take_rice(low, static_cast<std::uint32_t>(count - next - 1))
-                           : std::nullopt;
-      const auto negative = gap ? reader.take(1) : std::nullopt;
+      const auto index = reader.take_index(next, count, low);
+      const auto negative = index ? reader.take(1) : std::nullopt;
       if (!negative) {
         return fail(errc::malformed_message,
                     "gap " + std::to_string(j) +
                         " of the payload ends too early, or leads beyond " + std::to_string(count) +
                         " elements");
       }
-      chosen.indices.push_back(static_cast<std::uint32_t>(next + *gap));
+      chosen.indices.push_back(*index);
       chosen.values.push_back(*negative == 1 ? -magnitude : magnitude);
-      next += *gap + std::uint64_t{1};
     }
     if (!reader.at_end()) {
       return fail(errc::malformed_message, "bytes are left behind the last element of the payload");
