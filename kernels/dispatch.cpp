@@ -1,7 +1,6 @@
 // Chooses a variant on first use and forwards to it; the families are in dispatch_*.cpp.
 #include "kernels/dispatch.hpp"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -44,7 +43,7 @@ constexpr std::array<RunsHere, kTables.size()> kRunsHere {
 
 struct Available {
   std::array<std::string_view, kTables.size()> names;
-  std::array<const Table*, kTables.size()> tables{};
+  std::array<std::size_t, kTables.size()> indices{};  // into kTables
   std::size_t count = 0;
 };
 
@@ -54,7 +53,7 @@ const Available& available() noexcept {
     for (std::size_t i = 0; i < kTables.size(); ++i) {
       if (!kRunsHere[i]()) continue;
       here.names[here.count] = kTables[i]->name;
-      here.tables[here.count] = kTables[i];
+      here.indices[here.count] = i;
       ++here.count;
     }
     return here;
@@ -62,48 +61,49 @@ const Available& available() noexcept {
   return found;
 }
 
-const Table* find(std::string_view name) noexcept {
+constexpr std::size_t kNone = kTables.size();
+
+std::size_t find(std::string_view name) noexcept {
   const Available& here = available();
   for (std::size_t i = 0; i < here.count; ++i) {
-    if (here.names[i] == name) return here.tables[i];
+    if (here.names[i] == name) return here.indices[i];
   }
-  return nullptr;
+  return kNone;
 }
 
 // Constant-initialised, so that kernels may run before or during static initialisation.
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): the one choice of the process
-constinit std::atomic<const Table*> active{nullptr};
+constinit std::atomic<std::size_t> active{kNone};
 
-[[gnu::noinline, gnu::cold]] const Table& choose_first() noexcept {
-  const Table* chosen = available().tables[0];
+[[gnu::noinline, gnu::cold]] std::size_t choose_first() noexcept {
+  std::size_t chosen = available().indices[0];
   const char* wanted = std::getenv("CHORUS_ISA");
   const bool named = wanted != nullptr && *wanted != '\0';
-  const Table* by_name = named ? find(wanted) : nullptr;
-  if (by_name != nullptr) chosen = by_name;
+  const std::size_t by_name = named ? find(wanted) : kNone;
+  if (by_name != kNone) chosen = by_name;
   // Threads may arrive here together; all choose the same, one of them reports.
-  const Table* expected = nullptr;
+  std::size_t expected = kNone;
   if (!active.compare_exchange_strong(expected, chosen, std::memory_order_acq_rel)) {
-    return *expected;
+    return expected;
   }
-  if (named && by_name == nullptr) {
+  if (named && by_name == kNone) {
     std::fprintf(stderr,
                  "chorus: CHORUS_ISA=%s is not available in this build or on this CPU; using %s\n",
                  wanted,
-                 chosen->name);
+                 kTables[chosen]->name);
   }
-  return *chosen;
+  return chosen;
 }
 
 const Table& table() noexcept {
-  const Table* chosen = active.load(std::memory_order_acquire);
-  return chosen != nullptr ? *chosen : choose_first();
+  return *kTables[active_index()];
 }
 
 }  // namespace
 
 std::size_t active_index() noexcept {
-  return static_cast<std::size_t>(std::find(kTables.begin(), kTables.end(), &table()) -
-                                  kTables.begin());
+  const std::size_t chosen = active.load(std::memory_order_acquire);
+  return chosen != kNone ? chosen : choose_first();
 }
 
 void require(bool ok, const char* what) noexcept {
@@ -178,8 +178,8 @@ std::string_view active_variant() noexcept {
 }
 
 bool select_variant(std::string_view name) noexcept {
-  const Table* wanted = find(name);
-  if (wanted == nullptr) return false;
+  const std::size_t wanted = find(name);
+  if (wanted == kNone) return false;
   active.store(wanted, std::memory_order_release);
   return true;
 }
