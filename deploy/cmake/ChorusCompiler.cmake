@@ -46,6 +46,8 @@ if(CHORUS_SANITIZE)
     # Optimising instrumented code takes longer than all tests win by it; hot loops (kernels/) ask
     # for more by themselves.
     string(REPLACE "-Og" "-O0" CMAKE_CXX_FLAGS_DEBUG "${CMAKE_CXX_FLAGS_DEBUG}")
+    # A C program takes the sanitizers' C++ half along for the C++ library that it links.
+    add_link_options("$<$<LINK_LANGUAGE:C>:-fsanitize-link-c++-runtime;-lstdc++>")
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC 12's flow analysis reports false positives in instrumented code.
