@@ -16,6 +16,7 @@
 #include "common/tensor/json_text.hpp"
 #include "common/tensor/layer_names.hpp"
 #include "common/tensor/model_costs.hpp"
+#include "common/tensor/version_metadata.hpp"
 
 namespace chorus::admin {
 namespace {
@@ -191,6 +192,19 @@ Failure cannot_train(const std::filesystem::path& file, std::size_t problems) {
                           problems == 1 ? "has" : "have"));
 }
 
+Json json_of(const std::vector<FeatureScale>& normalise) {
+  return Json::parse(tensor::normalise_to_json(normalise));
+}
+
+// As they go into [train].
+void print_normalise(Console& console, const std::vector<FeatureScale>& normalise) {
+  if (normalise.empty()) return;
+  const Json value = json_of(normalise);
+  console.line();
+  console.line(fmt::format("normalise_mean = {}", value["mean"].dump()));
+  console.line(fmt::format("normalise_deviation = {}", value["deviation"].dump()));
+}
+
 // The device's own program knows: a model file is handed to it.
 Result<Json> training_memory(const ModelSource& source, std::uint32_t batch) {
   CHORUS_TRY(std::string text, config::model_text(*source.model));
@@ -254,6 +268,7 @@ Result<void> model_inspect(Console& console, const InspectOptions& options) {
     value["format"] = source.format;
     value.update(json_of(*source.model, costs, totals));
     if (options.batch > 0) value["training_memory"] = memory;
+    if (!source.normalise.empty()) value["normalise"] = json_of(source.normalise);
     value["notes"] = source.notes;
     console.value(value);
   }
@@ -275,6 +290,7 @@ Result<void> model_inspect(Console& console, const InspectOptions& options) {
                                 human_flops(totals.training_flops))));
   if (options.batch > 0) print_memory(console, memory, options.batch);
   for (const auto& note : source.notes) console.line(fact("note", printable(note)));
+  print_normalise(console, source.normalise);
   return {};
 }
 

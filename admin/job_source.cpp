@@ -13,6 +13,7 @@
 #include "common/config/model_file.hpp"
 #include "common/config/model_text.hpp"
 #include "common/config/toml_reader.hpp"
+#include "common/tensor/version_metadata.hpp"
 
 namespace chorus::admin {
 namespace fs = std::filesystem;
@@ -103,6 +104,19 @@ bool has_adapters(const TensorLayout& layout) {
   });
 }
 
+// Whoever goes on from a trained model must feed it as it was fed.
+void note_normalise(JobSource& job,
+                    const std::vector<FeatureScale>& normalise,
+                    const TrainPlan& plan,
+                    const fs::path& file) {
+  if (normalise.empty() || plan.normalise == normalise) return;
+  job.notes.push_back(
+      fmt::format("'{}' was trained with normalise_mean and normalise_deviation, and [train] says "
+                  "{}; 'chorus model inspect' shows them",
+                  file.string(),
+                  plan.normalise.empty() ? "nothing of them" : "others"));
+}
+
 Result<void> check_length(const std::string& text, const std::string& file_name) {
   if (text.size() <= limits::kJobFileBytesMax) return {};
   return fail(errc::malformed_file,
@@ -137,6 +151,8 @@ Result<JobSource> expand_job(std::string text,
     CHORUS_TRY(text, with_model(text, file_name, keys, true));
     job.parameters = std::move(source.parameters);
     job.notes = std::move(source.notes);
+    CHORUS_TRY(const auto whole, config::parse_model_file(text, file_name));
+    note_normalise(job, source.normalise, whole.train, names.model);
   } else if (!names.weights.empty() || names.drawn) {
     CHORUS_TRY(text, with_model(text, file_name, "", false));
   }
@@ -153,6 +169,9 @@ Result<JobSource> expand_job(std::string text,
     auto parameters = tensor::parameters_from(layout, weights, start);
     if (!parameters) return std::move(parameters).error().during(names.weights.string());
     job.parameters = std::move(*parameters);
+    auto normalise = tensor::normalise_from(weights.metadata, model.model);
+    if (!normalise) return std::move(normalise).error().during(names.weights.string());
+    note_normalise(job, *normalise, model.train, names.weights);
   }
   job.toml = std::move(text);
   return job;

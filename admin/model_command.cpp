@@ -12,8 +12,8 @@
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
 #include "common/onnx/onnx.hpp"
-#include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_metadata.hpp"
 
 namespace chorus::admin {
 namespace fs = std::filesystem;
@@ -90,10 +90,10 @@ class PartFile {
 // A version's file says its architecture itself.
 Result<void> write_onnx(const fs::path& version, const fs::path& target) {
   CHORUS_TRY(const auto file, tensor::read_safetensors(version));
-  const auto found = file.metadata.find(std::string(tensor::kModelMetadataKey));
-  if (found == file.metadata.end()) return wrong_reply("a model with its architecture");
-  CHORUS_TRY(const auto model, tensor::model_from_json(found->second));
-  CHORUS_TRY(const auto bytes, onnx::export_model(model, file.data.span()));
+  const auto about = tensor::version_metadata(file.metadata);
+  if (!about) return wrong_reply("a model with its architecture");
+  CHORUS_TRY(const auto bytes,
+             onnx::export_model(about->model, file.data.span(), about->normalise));
   return write_durably(target, std::string_view(bytes));
 }
 

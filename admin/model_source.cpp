@@ -6,6 +6,7 @@
 #include "common/base/try.hpp"
 #include "common/config/model_file.hpp"
 #include "common/tensor/model_json.hpp"
+#include "common/tensor/version_metadata.hpp"
 
 namespace chorus::admin {
 namespace {
@@ -14,6 +15,7 @@ ModelSource source_of(config::ModelFile read) {
   ModelSource source;
   source.format = "TOML";
   source.model = std::move(read.model);
+  source.normalise = read.train.normalise;
   source.train = read.train;
   return source;
 }
@@ -28,6 +30,7 @@ Result<ModelSource> from_onnx(const std::filesystem::path& file) {
   if (!source.problems.empty()) return source;
   source.model = std::move(import.model);
   source.parameters = std::move(import.parameters);
+  source.normalise = std::move(import.normalise);
   return source;
 }
 
@@ -35,16 +38,16 @@ Result<ModelSource> from_safetensors(const std::filesystem::path& file) {
   CHORUS_TRY(auto weights, tensor::read_weights(file));
   ModelSource source;
   source.format = "safetensors";
-  const auto found = weights.metadata.find(std::string(tensor::kModelMetadataKey));
-  if (found == weights.metadata.end()) {
+  if (!weights.metadata.contains(std::string(tensor::kModelMetadataKey))) {
     source.weights = std::move(weights);
     return source;
   }
-  auto model = tensor::model_from_json(found->second);
-  if (!model) return std::move(model).error().during("'" + file.string() + "'");
-  CHORUS_TRY(const auto layout, layout_of(*model));
+  auto version = tensor::version_metadata(weights.metadata);
+  if (!version) return std::move(version).error().during("'" + file.string() + "'");
+  CHORUS_TRY(const auto layout, layout_of(version->model));
   CHORUS_TRY(source.parameters, tensor::parameters_from(layout, weights));
-  source.model = std::move(*model);
+  source.model = std::move(version->model);
+  source.normalise = std::move(version->normalise);
   return source;
 }
 

@@ -19,6 +19,8 @@ struct ModelSource {
   std::optional<ModelSpec> model;  ///< not there: weights alone, or nodes without a layer
   std::vector<float> parameters;   ///< empty: none in the file
   std::optional<TrainPlan> train;  ///< of a TOML file
+  std::vector<FeatureScale>
+      normalise;                   ///< what the model expects of its inputs; none: nothing said
   tensor::Weights weights;         ///< of a safetensors file that names no architecture
   std::vector<std::string> notes;  ///< what was understood in a way worth knowing
   std::vector<onnx::Problem> problems;

@@ -14,6 +14,7 @@ Result<ModelSource> load_version(const std::filesystem::path& path) {
   CHORUS_TRY(auto file, tensor::read_version(path));
   ModelSource source;
   source.model = std::move(file.model);
+  source.train.normalise = std::move(file.normalise);
   source.parameters.assign(file.parameters.begin(), file.parameters.end());
   return source;
 }

@@ -13,7 +13,7 @@ namespace chorus::agent {
 
 struct ModelSource {
   ModelSpec model;
-  TrainPlan train;                ///< of a TOML file; the defaults otherwise
+  TrainPlan train;                ///< of a TOML file; otherwise the defaults and how a version says
   std::vector<float> parameters;  ///< f32[layout_of(model).parameters]
 };
 

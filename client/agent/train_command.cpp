@@ -13,8 +13,8 @@
 #include "client/agent/model_source.hpp"
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
-#include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_metadata.hpp"
 
 namespace chorus::agent {
 namespace {
@@ -66,12 +66,8 @@ class Rehearsal {
   }
 
   Result<void> save() const {
-    CHORUS_TRY(std::string architecture, tensor::model_to_json(source_.model));
-    return tensor::write_safetensors(
-        command_.out,
-        layout_,
-        source_.parameters,
-        {{std::string(tensor::kModelMetadataKey), std::move(architecture)}});
+    CHORUS_TRY(const auto metadata, tensor::metadata_of(source_.model, source_.train.normalise));
+    return tensor::write_safetensors(command_.out, layout_, source_.parameters, metadata);
   }
 
  private:

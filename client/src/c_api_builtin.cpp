@@ -8,11 +8,13 @@
 
 #include "chorus/c/builtin.h"
 #include "chorus/client/builtin_trainer.hpp"
+#include "chorus/client/normalisation.hpp"
 #include "client/src/c_api_dataset.hpp"
 #include "client/src/c_api_trainer.hpp"
 #include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
 #include "common/tensor/version_file.hpp"
+#include "common/tensor/version_metadata.hpp"
 
 struct chorus_model {
   static constexpr auto kKind = chorus::capi::Handle::model;
@@ -102,21 +104,20 @@ Result<void> create_model(const char* architecture,
 Result<void> save_model(const chorus_model* model, const char* path) {
   CHORUS_TRY(const auto* const opened, open_handle(model));
   CHORUS_TRY(const char* const name, not_null(path, "path"));
-  return tensor::write_safetensors(
-      name,
-      opened->file.layout,
-      opened->file.parameters.span(),
-      {{std::string(tensor::kModelMetadataKey), opened->architecture}});
+  const tensor::VersionFile& file = opened->file;
+  CHORUS_TRY(const auto metadata, tensor::metadata_of(file.model, file.normalise));
+  return tensor::write_safetensors(name, file.layout, file.parameters.span(), metadata);
 }
 
 Result<void> evaluate(chorus_model* model, const chorus_dataset* dataset, std::uint32_t batch) {
   CHORUS_TRY(auto* const opened, open_handle(model));
   CHORUS_TRY(const auto* const examples, open_handle(dataset));
   opened->measured.reset();
+  CHORUS_TRY(const auto data, client::renormalised(examples->data, opened->file.normalise));
   CHORUS_TRY(opened->measured,
              client::evaluate_model(opened->file.model,
                                     opened->file.parameters.span(),
-                                    examples->data,
+                                    data,
                                     batch == 0 ? kBatchDefault : batch));
   return {};
 }

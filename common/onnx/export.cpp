@@ -6,6 +6,7 @@
 #include "common/onnx/graph_writer.hpp"
 #include "common/onnx/onnx.hpp"
 #include "common/tensor/layer_names.hpp"
+#include "common/tensor/version_metadata.hpp"
 #include "onnx_format.pb.h"
 
 namespace chorus::onnx {
@@ -28,7 +29,9 @@ void describe(pb::ValueInfoProto& into,
 
 }  // namespace
 
-Result<std::string> export_model(const ModelSpec& model, std::span<const float> parameters) {
+Result<std::string> export_model(const ModelSpec& model,
+                                 std::span<const float> parameters,
+                                 std::span<const FeatureScale> normalise) {
   CHORUS_TRY(const TensorLayout layout, layout_of(model));
   CHORUS_TRY(const auto shapes, shapes_of(model));
   CHORUS_TRY(const auto names, tensor::layer_names(model));
@@ -49,6 +52,11 @@ Result<std::string> export_model(const ModelSpec& model, std::span<const float> 
   file.set_ir_version(kIrVersion);
   file.set_producer_name("chorus");
   file.add_opset_import()->set_version(kExportOpset);
+  if (!normalise.empty()) {
+    auto& entry = *file.add_metadata_props();
+    entry.set_key(std::string(tensor::kNormaliseMetadataKey));
+    entry.set_value(tensor::normalise_to_json(normalise));
+  }
   pb::GraphProto& graph = *file.mutable_graph();
   graph.set_name("chorus");
   const bool indices = std::holds_alternative<Embedding>(model.layers.front());

@@ -7,6 +7,7 @@
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/tensor/layer_names.hpp"
+#include "common/tensor/version_metadata.hpp"
 
 namespace chorus::onnx {
 namespace {
@@ -95,6 +96,9 @@ Result<Import> Importer::run() {
   CHORUS_TRY(const std::size_t output, find_output());
   if (!import_.problems.empty()) return std::move(import_);
   CHORUS_OK(make_chain(steps_, output, import_));
+  if (import_.problems.empty()) {
+    CHORUS_TRY(import_.normalise, tensor::normalise_from(graph_.metadata, import_.model));
+  }
   return std::move(import_);
 }
 

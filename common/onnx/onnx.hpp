@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "chorus/feature_scale.hpp"
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
 
@@ -34,7 +35,8 @@ struct Import {
   std::vector<Problem> problems;   ///< if there are any, model and parameters are empty
   std::vector<std::string> notes;  ///< what was understood in a way worth knowing
   ModelSpec model;
-  std::vector<float> parameters;  ///< f32[layout_of(model).parameters]
+  std::vector<float> parameters;        ///< f32[layout_of(model).parameters]
+  std::vector<FeatureScale> normalise;  ///< of a file that export_model() made; none: not said
 };
 
 /// Reads a model with its weights.
@@ -50,7 +52,11 @@ std::string text_of(const std::vector<Problem>& problems);
 /// An ONNX file that computes the model's outputs in evaluation, for batches of any size: input
 /// "input", output "output", initialisers by the tensors' names.
 /// @param parameters  f32[layout_of(model).parameters]
+/// @param normalise  how inputs are made ready, which the graph does not do: written down in the
+///        file's metadata, as in a version's ("chorus.normalise", docs/formats.md)
 /// @errors as layout_of; shape_mismatch; unsupported_feature: a layer that ONNX cannot express
-Result<std::string> export_model(const ModelSpec& model, std::span<const float> parameters);
+Result<std::string> export_model(const ModelSpec& model,
+                                 std::span<const float> parameters,
+                                 std::span<const FeatureScale> normalise = {});
 
 }  // namespace chorus::onnx

@@ -6,24 +6,16 @@
 #include <utility>
 
 #include "common/base/try.hpp"
-#include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_metadata.hpp"
 
 namespace chorus::tensor {
 
 Result<VersionFile> read_version(const std::filesystem::path& path) {
   CHORUS_TRY(auto file, read_safetensors(path));
-  const auto found = file.metadata.find(std::string(kModelMetadataKey));
-  if (found == file.metadata.end()) {
-    return fail(errc::malformed_file,
-                fmt::format("'{}' does not say its architecture: its metadata lacks '{}'; export "
-                            "it with 'chorus model export'",
-                            path.string(),
-                            kModelMetadataKey));
-  }
-  auto model = model_from_json(found->second);
-  if (!model) return std::move(model).error().during("'" + path.string() + "'");
-  CHORUS_TRY(auto layout, layout_of(*model));
+  auto version = version_metadata(file.metadata);
+  if (!version) return std::move(version).error().during("'" + path.string() + "'");
+  CHORUS_TRY(auto layout, layout_of(version->model));
   const auto& held = file.layout.tensors;
   const bool same = std::equal(held.begin(),
                                held.end(),
@@ -36,7 +28,10 @@ Result<VersionFile> read_version(const std::filesystem::path& path) {
     return fail(errc::malformed_file,
                 fmt::format("'{}': its tensors are not those of its architecture", path.string()));
   }
-  return VersionFile{std::move(*model), std::move(layout), std::move(file.data)};
+  return VersionFile{std::move(version->model),
+                     std::move(version->normalise),
+                     std::move(layout),
+                     std::move(file.data)};
 }
 
 }  // namespace chorus::tensor

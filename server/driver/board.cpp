@@ -249,7 +249,7 @@ asio::awaitable<Result<std::shared_ptr<JobRunner>>> Board::submit(
   row.job_toml = std::move(job_toml);
   row.created_at = context_.now();
   auto store = [this, &config, &row, &initial]() -> Result<void> {
-    CHORUS_TRY(const auto writer, context_.versions->begin(config.model));
+    CHORUS_TRY(const auto writer, context_.versions->begin(config.model, config.train.normalise));
     std::vector<float> drawn;
     if (!initial) {
       CHORUS_TRY(drawn, initial_parameters(config.model, config.round.seed));

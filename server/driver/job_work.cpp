@@ -290,7 +290,7 @@ asio::awaitable<Result<void>> JobRunner::checkpoint_if_large() {
 asio::awaitable<void> JobRunner::finalise_round(FinaliseRound action) {
   const auto work = work_;
   auto finalise = [this, &work]() -> Result<VersionInfo> {
-    CHORUS_TRY(const auto writer, context_.versions->begin(config_.model));
+    CHORUS_TRY(const auto writer, context_.versions->begin(config_.model, config_.train.normalise));
     CHORUS_OK(write_next_model(*strategy_, work->sums->lane, *base_, *writer));
     CHORUS_FAIL_POINT("finalise.before_commit");
     return writer->commit();

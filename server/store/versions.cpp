@@ -14,8 +14,8 @@
 #include "common/base/files.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
-#include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_metadata.hpp"
 #include "server/store/background_hasher.hpp"
 
 namespace chorus::server {
@@ -89,12 +89,8 @@ class FileVersionReader final : public VersionReader {
     std::vector<std::byte> header(data_offset_);
     CHORUS_OK(read_at(fd_.get(), 0, header, path_));
     CHORUS_TRY(auto parsed, tensor::parse_header(header, info_.bytes));
-    const auto found = parsed.metadata.find(std::string(tensor::kModelMetadataKey));
-    if (found == parsed.metadata.end()) {
-      return fail(errc::corrupt_data,
-                  fmt::format("its metadata has no '{}'", tensor::kModelMetadataKey));
-    }
-    CHORUS_TRY(model_, tensor::model_from_json(found->second));
+    CHORUS_TRY(auto version, tensor::version_metadata(parsed.metadata));
+    model_ = std::move(version.model);
     CHORUS_TRY(layout_, layout_of(model_));
     if (layout_ != parsed.layout) {
       return fail(errc::corrupt_data, "its tensors are not those of its model");
@@ -114,11 +110,10 @@ class FileVersionWriter final : public VersionWriter {
  public:
   static Result<std::unique_ptr<VersionWriter>> begin(const std::filesystem::path& folder,
                                                       const std::filesystem::path& temporary,
-                                                      const ModelSpec& model) {
+                                                      const ModelSpec& model,
+                                                      std::span<const FeatureScale> normalise) {
     CHORUS_TRY(const auto layout, layout_of(model));
-    CHORUS_TRY(auto json, tensor::model_to_json(model));
-    tensor::Metadata metadata;
-    metadata.emplace(tensor::kModelMetadataKey, std::move(json));
+    CHORUS_TRY(const auto metadata, tensor::metadata_of(model, normalise));
     CHORUS_TRY(const auto header, tensor::build_header(layout, metadata));
     CHORUS_TRY(auto fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL));
     std::unique_ptr<FileVersionWriter> writer(
@@ -239,9 +234,10 @@ class FolderVersionStore final : public VersionStore {
     return {};
   }
 
-  Result<std::unique_ptr<VersionWriter>> begin(const ModelSpec& model) override {
+  Result<std::unique_ptr<VersionWriter>> begin(const ModelSpec& model,
+                                               std::span<const FeatureScale> normalise) override {
     const auto name = fmt::format("{}{}-{}", kTemporaryPrefix, ::getpid(), next_temporary_++);
-    return FileVersionWriter::begin(folder_, folder_ / name, model);
+    return FileVersionWriter::begin(folder_, folder_ / name, model, normalise);
   }
 
   Result<std::shared_ptr<const VersionReader>> open_version(const Sha256& name) const override {

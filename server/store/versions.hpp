@@ -1,5 +1,6 @@
 // Immutable models, one file each, named by the SHA-256 of the file: `sha256sum` agrees. The file
-// is safetensors, readable by the usual tools; metadata "chorus.model" holds the architecture.
+// is safetensors, readable by the usual tools; metadata "chorus.model" holds the architecture,
+// "chorus.normalise" how the job normalises features, if it says so.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "chorus/feature_scale.hpp"
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
@@ -54,7 +56,9 @@ class VersionStore {
   static Result<std::unique_ptr<VersionStore>> open(const std::filesystem::path& folder);
   virtual ~VersionStore() = default;
 
-  virtual Result<std::unique_ptr<VersionWriter>> begin(const ModelSpec& model) = 0;
+  /// @param normalise  of the job's plan
+  virtual Result<std::unique_ptr<VersionWriter>> begin(const ModelSpec& model,
+                                                       std::span<const FeatureScale> normalise) = 0;
   /// @errors not_found; corrupt_data when header or length are wrong
   virtual Result<std::shared_ptr<const VersionReader>> open_version(const Sha256& name) const = 0;
   /// Re-reads the whole file and compares its digest with its name.

@@ -8,6 +8,7 @@
 #include "common/base/limits.hpp"
 #include "common/config/model_file.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_metadata.hpp"
 #include "tests/support/temp_folder.hpp"
 
 namespace chorus::admin {
@@ -73,6 +74,23 @@ TEST_F(JobSourceTest, AModelFileTakesThePlaceOfItsName) {
   const auto read = config::parse_model_file(job.toml, "job.toml");
   ASSERT_TRUE(read) << read.error().detail;
   EXPECT_EQ(read->model.loss_options.label_smoothing, 0.1);
+}
+
+TEST_F(JobSourceTest, ATrainedModelsNormalisationIsMentionedUntilTheJobSaysIt) {
+  const ModelSpec model{{6}, {Dense{"fc", 3}}};
+  const std::vector<FeatureScale> scales{{0.5, 2.0}};
+  const std::vector<float> values(layout_.parameters, 0.25F);
+  ASSERT_TRUE(tensor::write_safetensors(
+      temp_.path() / "v.safetensors", layout_, values, tensor::metadata_of(model, scales).value()));
+  const std::string said = "[train]\nnormalise_mean = [0.5]\nnormalise_deviation = [";
+  for (const std::string from : {"[model]\nfile = \"v.safetensors\"\n",
+                                 "[model]\nfile = \"m.toml\"\nweights = \"v.safetensors\"\n"}) {
+    const std::string begin = "[job]\nname = \"j\"\n" + from;
+    EXPECT_THAT(loaded(begin).notes, testing::ElementsAre(HasSubstr("[train] says nothing")));
+    EXPECT_THAT(loaded(begin + said + "3]\n").notes,
+                testing::ElementsAre(HasSubstr("[train] says others")));
+    EXPECT_THAT(loaded(begin + said + "2]\n").notes, testing::IsEmpty());
+  }
 }
 
 TEST_F(JobSourceTest, OnnxBringsItsWeights) {

@@ -14,6 +14,7 @@
 #include "common/onnx/onnx.hpp"
 #include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_metadata.hpp"
 #include "tests/support/temp_folder.hpp"
 #include "tests/unit/admin/fake_link.hpp"
 
@@ -114,6 +115,23 @@ TEST_F(ModelFiles, InspectReadsEveryKindOfFile) {
                          "total                   9\n"));
 }
 
+TEST_F(ModelFiles, InspectShowsTheNormalisation) {
+  const ModelSpec model{{2}, {Dense{"fc", 3}}};
+  const auto parameters = initial_parameters(model, 1).value();
+  const std::vector<FeatureScale> scales{{0.5, 2.0}, {-1.0, 0.25}};
+  const auto version = temp_.path() / "v.safetensors";
+  const auto metadata = tensor::metadata_of(model, scales).value();
+  ASSERT_TRUE(tensor::write_safetensors(version, layout_of(model).value(), parameters, metadata));
+  auto plain = text();
+  ASSERT_TRUE(model_inspect(plain, {version}));
+  EXPECT_THAT(said(),
+              HasSubstr("\nnormalise_mean = [0.5,-1.0]\nnormalise_deviation = [2.0,0.25]\n"));
+  auto console = json();
+  ASSERT_TRUE(model_inspect(console, {version}));
+  EXPECT_EQ(nlohmann::json::parse(said()).at("normalise").at("deviation"),
+            (std::vector<double>{2.0, 0.25}));
+}
+
 TEST_F(ModelFiles, InspectSaysWhatIsWrong) {
   auto console = text();
   EXPECT_EQ(model_inspect(console, {temp_.path() / "none.onnx"}).error().code, errc::not_found);
@@ -165,8 +183,8 @@ TEST_F(ModelFiles, ExportsAVersionAsOnnx) {
   const ModelSpec model{{2}, {Dense{"fc", 3}}};
   const auto parameters = initial_parameters(model, 1).value();
   const auto version = temp_.path() / "v.safetensors";
-  const tensor::Metadata metadata{
-      {std::string(tensor::kModelMetadataKey), tensor::model_to_json(model).value()}};
+  const std::vector<FeatureScale> scales{{0.5, 2.0}};
+  const auto metadata = tensor::metadata_of(model, scales).value();
   ASSERT_TRUE(tensor::write_safetensors(version, layout_of(model).value(), parameters, metadata));
   const auto bytes = read_text(version, 1U << 20U).value();
   FakeLink link;
@@ -187,6 +205,7 @@ TEST_F(ModelFiles, ExportsAVersionAsOnnx) {
   ASSERT_TRUE(import) << import.error().detail;
   EXPECT_EQ(import->model, model);
   EXPECT_EQ(import->parameters, parameters);
+  EXPECT_EQ(import->normalise, scales);
   const std::filesystem::directory_iterator files(temp_.path());
   EXPECT_EQ(std::distance(begin(files), end(files)), 2) << "the part file is gone";
 }

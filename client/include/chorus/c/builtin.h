@@ -59,7 +59,9 @@ CHORUS_EXPORT const chorus_tensor* chorus_model_tensor(const chorus_model* model
 /* The architecture as JSON. */
 CHORUS_EXPORT const char* chorus_model_architecture(const chorus_model* model);
 
-/* Measures the model on examples, with one thread. batch_size: examples at a time; 0: 256.
+/* Measures the model on examples, with one thread. batch_size: examples at a time; 0: 256. A loaded
+ * version that says how features are normalised (docs/formats.md) is given them so, in place of
+ * what chorus_dataset_normalised() did.
  * chorus_model_metric() then has the numbers. */
 CHORUS_EXPORT chorus_status chorus_model_evaluate(chorus_model* model,
                                                   const chorus_dataset* dataset,

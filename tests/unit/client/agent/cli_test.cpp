@@ -13,6 +13,8 @@
 #include "chorus/model.hpp"
 #include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_file.hpp"
+#include "common/tensor/version_metadata.hpp"
 #include "tests/support/temp_folder.hpp"
 
 namespace chorus::agent {
@@ -156,6 +158,19 @@ TEST(AgentCli, EvaluatesAModelFile) {
   EXPECT_EQ(document.at("accuracy"), 1.0);
   EXPECT_EQ(document.at("examples"), 4);
 
+  // Features as the version says, whatever the device has: the second is never the larger one now.
+  const std::vector<FeatureScale> scales{{0.0, 1.0}, {5.0, 1.0}};
+  const auto metadata = tensor::metadata_of(model, scales).value();
+  ASSERT_TRUE(tensor::write_safetensors(path, layout, identity, metadata));
+  std::vector<std::string> words{
+      "evaluate", "--model", path.string(), "--data", data.string(), "--json"};
+  for (const bool own : {false, true}) {
+    if (own) words.insert(words.end(), {"--mean", "0,-9", "--deviation", "1,1"});
+    const auto scaled = call(words);
+    ASSERT_EQ(scaled.code, 0) << scaled.err;
+    EXPECT_EQ(nlohmann::json::parse(scaled.out).at("accuracy"), 0.5) << own;
+  }
+
   ASSERT_TRUE(tensor::write_safetensors(path, layout, identity, {}));
   const auto bare = call({"evaluate", "--model", path.string(), "--data", data.string()});
   EXPECT_EQ(bare.code, 1);
@@ -230,6 +245,14 @@ TEST_F(AgentTrain, TheSameSeedGivesTheSameModel) {
   };
   EXPECT_EQ(values("a.safetensors"), values("b.safetensors"));
   EXPECT_NE(values("a.safetensors"), values("c.safetensors"));
+}
+
+TEST_F(AgentTrain, WhatIsSavedSaysHowFeaturesWereNormalised) {
+  std::ofstream(file("m.toml"), std::ios::app)
+      << "normalise_mean = [0.0, 3.0]\nnormalise_deviation = [3.0, 2.0]\n";
+  ASSERT_EQ(train({"--rounds", "1", "--out", file("n.safetensors")}).code, 0);
+  EXPECT_EQ(tensor::read_version(file("n.safetensors"))->normalise,
+            (std::vector<FeatureScale>{{0.0, 3.0}, {3.0, 2.0}}));
 }
 
 TEST_F(AgentTrain, KeepsPeopleForTheTest) {

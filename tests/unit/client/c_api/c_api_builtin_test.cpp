@@ -11,6 +11,9 @@
 #include "chorus/client/trainer.hpp"
 #include "client/src/c_api_trainer.hpp"
 #include "common/tensor/model_json.hpp"
+#include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_file.hpp"
+#include "common/tensor/version_metadata.hpp"
 #include "tests/support/temp_folder.hpp"
 
 namespace chorus::capi {
@@ -85,6 +88,23 @@ class CBuiltin : public ::testing::Test {
   chorus_trainer* trainer_ = nullptr;
   chorus_model* model_ = nullptr;
 };
+
+TEST_F(CBuiltin, AModelThatSaysHowFeaturesAreNormalisedIsMeasuredSo) {
+  // Class 1 is right of 0, which features as they are show, and features less 2 do not.
+  const std::vector<float> parameters{-1.0F, 0.0F, 1.0F, 0.0F, 0.0F, 0.0F};
+  const std::vector<FeatureScale> scales{{2.0, 1.0}};
+  const test::TempFolder folder;
+  const std::string path = (folder.path() / "line.safetensors").string();
+  ASSERT_TRUE(tensor::write_safetensors(
+      path, layout_of(line()).value(), parameters, tensor::metadata_of(line(), scales).value()));
+  ASSERT_EQ(chorus_model_load(path.c_str(), &model_), CHORUS_OK) << chorus_last_error();
+  ASSERT_EQ(chorus_model_evaluate(model_, data_, 0), CHORUS_OK) << chorus_last_error();
+  double accuracy = 0.0;
+  ASSERT_EQ(chorus_model_metric(model_, "accuracy", &accuracy), CHORUS_OK);
+  EXPECT_NEAR(accuracy, 0.5, 0.05) << "cos − 2 is never above 0";
+  ASSERT_EQ(chorus_model_save(model_, path.c_str()), CHORUS_OK) << chorus_last_error();
+  EXPECT_EQ(tensor::read_version(path)->normalise, scales);
+}
 
 TEST_F(CBuiltin, TrainsOnAProgramsOwnExamplesAndTheModelIsMeasured) {
   ASSERT_EQ(chorus_builtin_trainer_create(&options_, &trainer_), CHORUS_OK) << chorus_last_error();

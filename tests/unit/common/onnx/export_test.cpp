@@ -192,6 +192,24 @@ TEST(OnnxExport, KeepsPyTorchsNamesAndLayouts) {
   EXPECT_EQ(import->parameters, parameters);
 }
 
+TEST(OnnxExport, TheFileSaysHowInputsAreNormalised) {
+  const ModelSpec model{{3}, {Dense{"fc", 2}}};
+  const std::vector<FeatureScale> scales{{0.1, 2.0}, {0.2, 3.0}, {0.3, 4.0}};
+  const auto bytes = export_model(model, parameters_of(model), scales);
+  ASSERT_TRUE(bytes) << bytes.error().to_string();
+  pb::ModelProto file;
+  ASSERT_TRUE(file.ParseFromString(*bytes));
+  ASSERT_EQ(file.metadata_props_size(), 1);
+  EXPECT_EQ(file.metadata_props(0).key(), "chorus.normalise");
+  EXPECT_EQ(file.metadata_props(0).value(), "{\"mean\":[0.1,0.2,0.3],\"deviation\":[2.0,3.0,4.0]}");
+  const auto import = import_model(std::as_bytes(std::span(*bytes)));
+  ASSERT_TRUE(import) << import.error().to_string();
+  EXPECT_EQ(import->normalise, scales);
+  file.mutable_metadata_props(0)->set_value("{}");
+  const std::string wrong = file.SerializeAsString();
+  EXPECT_EQ(import_model(std::as_bytes(std::span(wrong))).error().code, errc::malformed_file);
+}
+
 TEST(OnnxExport, EqualModelsGiveEqualBytes) {
   const ModelSpec model = test::transformer();
   const auto parameters = parameters_of(model);

@@ -9,6 +9,7 @@
 
 #include "common/tensor/model_json.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_metadata.hpp"
 #include "tests/support/temp_folder.hpp"
 
 namespace chorus::tensor {
@@ -48,13 +49,22 @@ TEST_F(VersionFileTest, HasModelAndParameters) {
   ASSERT_TRUE(read) << read.error().to_string();
   EXPECT_EQ(read->model, model_);
   EXPECT_EQ(read->layout, layout_);
+  EXPECT_TRUE(read->normalise.empty());
   EXPECT_EQ(read->parameters.size(), 6U);
   EXPECT_THAT(read->parameters.span(), Each(0.5F));
 }
 
 TEST_F(VersionFileTest, WithoutArchitectureSaysHowToGetOne) {
   write("", layout_);
-  expect_malformed("export it with 'chorus model export'");
+  expect_malformed("'chorus model export' writes files that do");
+}
+
+TEST_F(VersionFileTest, SaysHowFeaturesWereNormalised) {
+  const std::vector<FeatureScale> scales{{0.1, 0.3}};
+  const std::vector<float> data(layout_.parameters, 0.5F);
+  const auto metadata = metadata_of(model_, scales).value();
+  ASSERT_TRUE(write_safetensors(path_, layout_, data, metadata));
+  EXPECT_EQ(read_version(path_)->normalise, scales);
 }
 
 TEST_F(VersionFileTest, ArchitectureAndTensorsMustAgree) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/crypto/digest.hpp"
+#include "common/tensor/version_file.hpp"
 #include "tests/unit/server/driver/daemon.hpp"
 
 namespace chorus::server::test {
@@ -104,6 +105,22 @@ TEST(JobRunner, PlaysAJobToItsEnd) {
   EXPECT_EQ(row.last_round, RoundId{3});
   EXPECT_TRUE(std::filesystem::is_empty(folder.path() / "journal" / "job"));
   EXPECT_EQ(daemon.memory.granted(), 0U);
+}
+
+TEST(JobRunner, EveryVersionSaysHowFeaturesAreNormalised) {
+  Folder folder;
+  Daemon daemon(folder.path());
+  const auto job = daemon.submit(
+      job_toml("[train]\nnormalise_mean = [0.5]\nnormalise_deviation = [0.25]\n", "job", 1));
+  const Sha256 initial = job->row().current_version;
+  const auto devices = join_all(daemon);
+  ASSERT_TRUE(daemon.run_until([&] { return daemon.over(); }));
+  ASSERT_NE(job->row().current_version, initial);
+  for (const Sha256& version : {initial, job->row().current_version}) {
+    const auto file = tensor::read_version(daemon.versions->path_of(version));
+    ASSERT_TRUE(file) << file.error().to_string();
+    EXPECT_EQ(file->normalise, (std::vector<FeatureScale>{{0.5, 0.25}}));
+  }
 }
 
 TEST(JobRunner, TheVersionIsTheWeightedMeanOfTheUpdates) {

@@ -9,6 +9,7 @@
 
 #include "common/crypto/digest.hpp"
 #include "common/tensor/safetensors.hpp"
+#include "common/tensor/version_file.hpp"
 #include "tests/support/temp_folder.hpp"
 
 namespace chorus::server {
@@ -45,7 +46,7 @@ class VersionsTest : public ::testing::Test {
   }
 
   VersionInfo write(const ModelSpec& model, const std::vector<float>& parameters) {
-    auto writer = store_->begin(model);
+    auto writer = store_->begin(model, {});
     EXPECT_TRUE(writer) << writer.error().to_string();
     EXPECT_TRUE((*writer)->append(parameters));
     auto info = (*writer)->commit();
@@ -113,12 +114,29 @@ TEST_F(VersionsTest, IsAnOrdinarySafetensorsFile) {
   EXPECT_TRUE(std::equal(parameters_.begin(), parameters_.end(), file->data.begin()));
 }
 
+TEST_F(VersionsTest, SaysHowItsJobNormalisesFeatures) {
+  const VersionInfo plain = write(model_, parameters_);
+  const std::vector<FeatureScale> scales{{0.1307, 0.3081}};
+  auto writer = store_->begin(model_, scales).value();
+  ASSERT_TRUE(writer->append(parameters_));
+  const VersionInfo info = writer->commit().value();
+  EXPECT_NE(info.sha256, plain.sha256);
+  const auto reader = store_->open_version(info.sha256);
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  EXPECT_EQ((*reader)->model(), model_);
+  const auto file = tensor::read_version(store_->path_of(info.sha256));
+  ASSERT_TRUE(file) << file.error().to_string();
+  EXPECT_EQ(file->normalise, scales);
+  const std::vector<FeatureScale> misfit(3);
+  EXPECT_EQ(store_->begin(model_, misfit).error().code, errc::invalid_argument);
+}
+
 TEST_F(VersionsTest, HowItIsCutIntoPiecesDoesNotMatter) {
   const ModelSpec model = dense_model(999, 700);  // 2.8 MB: several buffers
   const auto parameters = some_parameters(700'000);
   const VersionInfo whole = write(model, parameters);
   for (const std::size_t piece : {1000U, 262'144U, 300'001U}) {
-    auto writer = store_->begin(model).value();
+    auto writer = store_->begin(model, {}).value();
     for (std::size_t at = 0; at < parameters.size(); at += piece) {
       const auto rest = std::span(parameters).subspan(at);
       ASSERT_TRUE(writer->append(rest.first(std::min(piece, rest.size()))));
@@ -130,7 +148,7 @@ TEST_F(VersionsTest, HowItIsCutIntoPiecesDoesNotMatter) {
 }
 
 TEST_F(VersionsTest, RefusesTheWrongNumberOfParameters) {
-  auto writer = store_->begin(model_).value();
+  auto writer = store_->begin(model_, {}).value();
   ASSERT_TRUE(writer->append(std::span(parameters_).first(10)));
   EXPECT_EQ(writer->commit().error().code, errc::invalid_argument);
   EXPECT_EQ(writer->append(std::span(parameters_).first(6)).error().code, errc::invalid_argument);
@@ -143,13 +161,13 @@ TEST_F(VersionsTest, RefusesTheWrongNumberOfParameters) {
 TEST_F(VersionsTest, RefusesAModelThatDoesNotFitTogether) {
   ModelSpec model = model_;
   model.layers.clear();
-  EXPECT_EQ(store_->begin(model).error().code, errc::invalid_argument);
+  EXPECT_EQ(store_->begin(model, {}).error().code, errc::invalid_argument);
   EXPECT_THAT(files(), IsEmpty());
 }
 
 TEST_F(VersionsTest, AnUnfinishedVersionLeavesNothing) {
   {
-    auto writer = store_->begin(model_).value();
+    auto writer = store_->begin(model_, {}).value();
     ASSERT_TRUE(writer->append(parameters_));
     EXPECT_EQ(files().size(), 1U);
     EXPECT_THAT(store_->list().value(), IsEmpty());
