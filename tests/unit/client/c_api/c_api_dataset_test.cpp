@@ -23,6 +23,14 @@ using ::testing::HasSubstr;
   EXPECT_EQ(call, status);                 \
   EXPECT_THAT(chorus_last_error(), HasSubstr(text))
 
+/// A source: example i is {i, i + 0.5}, its label i % 3.
+struct Counting {
+  int reads = 0;
+  int destroyed = 0;
+  chorus_status answer = CHORUS_OK;
+  float spoiled = 0.0F;
+};
+
 class CDataset : public ::testing::Test {
  protected:
   ~CDataset() override { chorus_dataset_destroy(&set_); }
@@ -40,6 +48,7 @@ class CDataset : public ::testing::Test {
   }
 
   test::TempFolder folder_;
+  Counting source_;  // set_ tells it of its end
   chorus_dataset* set_ = nullptr;
 };
 
@@ -125,14 +134,6 @@ TEST_F(CDataset, MemoryIsChecked) {
       chorus_dataset_create(&options, nullptr), CHORUS_INVALID_ARGUMENT, "'dataset' is null");
 }
 
-/// Example i is {i, i + 0.5}, its label i % 3.
-struct Counting {
-  int reads = 0;
-  int destroyed = 0;
-  chorus_status answer = CHORUS_OK;
-  float spoiled = 0.0F;
-};
-
 chorus_source_options counting(Counting& source) {
   static const std::uint64_t kShape[] = {2};
   chorus_source_options options{};
@@ -167,7 +168,7 @@ chorus_source_options counting(Counting& source) {
 }
 
 TEST_F(CDataset, FromASourceOfTheProgram) {
-  Counting source;
+  Counting& source = source_;
   const auto options = counting(source);
   ASSERT_EQ(chorus_dataset_from_source(&options, &set_), CHORUS_OK) << chorus_last_error();
   EXPECT_EQ(chorus_dataset_size(set_), 1000U);
@@ -186,7 +187,7 @@ TEST_F(CDataset, FromASourceOfTheProgram) {
 }
 
 TEST_F(CDataset, WhatASourceDoesWrongIsSaid) {
-  Counting source;
+  Counting& source = source_;
   auto options = counting(source);
   ASSERT_EQ(chorus_dataset_from_source(&options, &set_), CHORUS_OK);
   const std::uint32_t example = 5;
@@ -429,7 +430,7 @@ TEST_F(CDataset, NullAndWrongHandles) {
   EXPECT_REFUSED(chorus_dataset_split(nullptr, 0.5, 1, &set_, nullptr),
                  CHORUS_INVALID_ARGUMENT,
                  "'holdout' is null");
-  Counting source;
+  Counting& source = source_;
   const auto options = counting(source);
   ASSERT_EQ(chorus_dataset_from_source(&options, &set_), CHORUS_OK);
   EXPECT_REFUSED(chorus_client_stop(reinterpret_cast<chorus_client*>(set_)),
