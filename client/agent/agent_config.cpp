@@ -224,10 +224,8 @@ Result<void> check_source(const DataConfig& data) {
                  "data.categorical, data.missing, data.target_columns",
                  "are for CSV files, and there is none");
   }
-  if (data.stream && (!data.file.empty() || !data.npz.empty() || !data.text.empty())) {
-    return wrong("--stream",
-                 "data.stream",
-                 fmt::format("is for --images, --npy, --wav and --pictures, not for {}", given[0]));
+  if (data.stream && !data.text.empty()) {
+    return wrong("--stream", "data.stream", "is not for --text, which is never cut in advance");
   }
   if (!data.pictures.empty() && data.shape.empty()) {
     return wrong("--shape",

@@ -130,7 +130,7 @@ void add_data_options(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   app.add_flag("--stream",
                data.stream,
-               "Read --images, --npy, --wav or --pictures when needed, not into memory at once")
+               "Read examples when needed, not all into memory at once; not for --text")
       ->group(group);
   app.add_option(
          "--memory", data.memory_mib, "MiB of examples in memory; with --stream: of a cache")

@@ -122,6 +122,7 @@ client::CsvOptions csv_options(const DataConfig& config, const std::string& key_
   csv.feature_shape = config.shape;
   csv.classes = config.classes;
   csv.bytes_max = bytes_max(config);
+  csv.stream = config.stream;
   return csv;
 }
 

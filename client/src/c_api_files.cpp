@@ -97,6 +97,7 @@ Result<client::CsvOptions> csv_options(const chorus_csv_options& from) {
              shape_from(from.feature_shape, from.feature_rank, "chorus_csv_options.feature_shape"));
   to.classes = from.classes;
   to.bytes_max = bytes_or_default(from.bytes_max);
+  to.stream = from.stream;
   return to;
 }
 

@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <utility>
 
-#include "client/train/data/scale_fit.hpp"
-
 namespace chorus::client {
 
 Result<Categories> Categories::create(const CategoricalColumn& column) {
@@ -23,13 +21,16 @@ Result<Categories> Categories::create(const CategoricalColumn& column) {
   return categories;
 }
 
-std::optional<std::size_t> Categories::number_of(std::string_view value) {
+std::optional<std::size_t> Categories::number_of(std::string_view value) const {
   const auto found = numbers_.find(value);
-  if (found != numbers_.end()) return found->second;
-  if (!fitted_) return std::nullopt;
+  if (found == numbers_.end()) return std::nullopt;
+  return found->second;
+}
+
+void Categories::add(std::string_view value) {
+  if (numbers_.find(value) != numbers_.end()) return;
   numbers_.emplace(value, values_.size());
   values_.emplace_back(value);
-  return values_.size() - 1;
 }
 
 std::vector<std::size_t> Categories::sort() {
@@ -47,62 +48,50 @@ std::vector<std::size_t> Categories::sort() {
   return places;
 }
 
-std::size_t CsvCells::width() const {
+std::size_t CsvColumns::width() const {
   std::size_t width = 0;
   for (const auto& column : categories_) width += column.has_value() ? column->size() : 1;
   return width;
 }
 
-std::size_t CsvCells::numbers() const {
+std::size_t CsvColumns::numbers() const {
   const auto words = std::count_if(categories_.begin(), categories_.end(), [](const auto& column) {
     return column.has_value();
   });
   return categories_.size() - static_cast<std::size_t>(words);
 }
 
-std::vector<FeatureScale> CsvCells::fit(Normalisation normalisation,
-                                        std::span<const std::uint32_t> rows) const {
-  const std::size_t columns = categories_.size();
-  const std::size_t count = rows.empty() ? cells_.size() / columns : rows.size();
-  std::vector<FeatureScale> scales;
-  for (std::size_t c = 0; c < columns; ++c) {
-    if (categories_[c].has_value()) continue;
-    const auto cell = [&](std::size_t i) {
-      return cells_[(rows.empty() ? i : rows[i]) * columns + c];
-    };
-    ScaleFit fit;
-    for (std::size_t i = 0; i < count; ++i) fit.add(cell(i));
-    for (std::size_t i = 0; i < count; ++i) fit.add_rest(cell(i));
-    scales.push_back(fit.scale(normalisation));
-  }
-  return scales;
-}
-
-std::vector<float> CsvCells::encode(const std::vector<FeatureScale>& scales) {
-  const std::size_t columns = categories_.size();
-  std::vector<std::vector<std::size_t>> places(columns);
-  for (std::size_t c = 0; c < columns; ++c) {
-    if (categories_[c].has_value()) places[c] = categories_[c]->sort();
-  }
-  std::vector<float> features;
-  features.reserve(cells_.size() / columns * width());
-  for (std::size_t i = 0; i < cells_.size();) {
-    std::size_t number = 0;
-    for (std::size_t c = 0; c < columns; ++c, ++i) {
-      if (categories_[c].has_value()) {
-        const std::size_t first = features.size();
-        features.resize(first + categories_[c]->size(), 0.0F);
-        if (cells_[i] >= 0) features[first + places[c][static_cast<std::size_t>(cells_[i])]] = 1.0F;
-        continue;
-      }
-      const FeatureScale scale = scales.empty() ? FeatureScale{} : scales[number++];
-      features.push_back(static_cast<float>((cells_[i] - scale.offset) / scale.scale));
+void CsvColumns::sort(std::span<double> cells) {
+  for (std::size_t c = 0; c < size(); ++c) {
+    if (!categories_[c].has_value()) continue;
+    const auto places = categories_[c]->sort();
+    for (std::size_t i = c; i < cells.size(); i += size()) {
+      if (cells[i] < 0) continue;
+      cells[i] = static_cast<double>(places[static_cast<std::size_t>(cells[i])]);
     }
   }
-  return features;
 }
 
-std::vector<FeatureScale> CsvCells::feature_scales(const std::vector<FeatureScale>& scales) const {
+void CsvColumns::encode(std::span<const double> cells,
+                        const std::vector<FeatureScale>& scales,
+                        std::span<float> into) const {
+  std::size_t at = 0;
+  std::size_t number = 0;
+  for (std::size_t c = 0; c < size(); ++c) {
+    if (categories_[c].has_value()) {
+      const auto hot = into.subspan(at, categories_[c]->size());
+      std::fill(hot.begin(), hot.end(), 0.0F);
+      if (cells[c] >= 0) hot[static_cast<std::size_t>(cells[c])] = 1.0F;
+      at += hot.size();
+      continue;
+    }
+    const FeatureScale scale = scales.empty() ? FeatureScale{} : scales[number++];
+    into[at++] = static_cast<float>((cells[c] - scale.offset) / scale.scale);
+  }
+}
+
+std::vector<FeatureScale> CsvColumns::feature_scales(
+    const std::vector<FeatureScale>& scales) const {
   std::vector<FeatureScale> all;
   if (scales.empty()) return all;
   std::size_t number = 0;
@@ -114,6 +103,40 @@ std::vector<FeatureScale> CsvCells::feature_scales(const std::vector<FeatureScal
     }
   }
   return all;
+}
+
+ColumnFit::ColumnFit(const CsvColumns& columns, std::vector<std::uint32_t> rows)
+    : columns_(columns), rows_(std::move(rows)), all_(rows_.empty()), fits_(columns.size()) {
+  std::sort(rows_.begin(), rows_.end());
+}
+
+std::size_t ColumnFit::weight_of_next() {
+  const std::size_t row = next_row_++;
+  if (all_) return 1;
+  const std::size_t first = next_;
+  while (next_ < rows_.size() && rows_[next_] == row) ++next_;
+  return next_ - first;
+}
+
+void ColumnFit::add(std::span<const double> cells) {
+  for (std::size_t left = weight_of_next(); left > 0; --left) {
+    for (std::size_t c = 0; c < cells.size(); ++c) fits_[c].add(cells[c]);
+  }
+}
+
+void ColumnFit::add_rest(std::span<const double> cells) {
+  if (!std::exchange(rest_, true)) next_row_ = next_ = 0;
+  for (std::size_t left = weight_of_next(); left > 0; --left) {
+    for (std::size_t c = 0; c < cells.size(); ++c) fits_[c].add_rest(cells[c]);
+  }
+}
+
+std::vector<FeatureScale> ColumnFit::scales(Normalisation normalisation) const {
+  std::vector<FeatureScale> scales;
+  for (std::size_t c = 0; c < fits_.size(); ++c) {
+    if (!columns_.categories(c).has_value()) scales.push_back(fits_[c].scale(normalisation));
+  }
+  return scales;
 }
 
 }  // namespace chorus::client

@@ -1,5 +1,6 @@
 #include "client/train/data/csv_reader.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <utility>
 
@@ -15,18 +16,26 @@ constexpr std::size_t kBufferBytes = 256U << 10U;
 
 Failure CsvReader::malformed(std::size_t column, const std::string& detail) const {
   const std::string where = column == 0 ? "" : fmt::format(", column {}", column);
-  return fail(
-      errc::malformed_file,
-      fmt::format("'{}' line {}{}: {}", file_.path().string(), record_line_, where, detail));
+  return fail(errc::malformed_file,
+              fmt::format("{} line {}{}: {}", name_, record_line_, where, detail));
+}
+
+void CsvReader::start(std::span<const std::byte> records) {
+  buffer_.assign(records.begin(), records.end());
+  before_ = position_ = 0;
+  started_ = true;  // no byte order mark is here
+  line_ = 1;
 }
 
 Result<int> CsvReader::peek() {
   if (position_ == buffer_.size()) {
+    if (source_ == nullptr) return kEnd;
+    before_ += std::exchange(position_, 0);
     buffer_.resize(kBufferBytes);
-    CHORUS_TRY(const std::size_t got, file_.read(buffer_));
-    buffer_.resize(got);
-    position_ = 0;
-    if (got == 0) return kEnd;
+    auto got = source_->read(buffer_);
+    buffer_.resize(got ? *got : 0);
+    if (!got) return std::move(got).error();
+    if (buffer_.empty()) return kEnd;
   }
   return std::to_integer<int>(buffer_[position_]);
 }
@@ -37,14 +46,31 @@ Result<int> CsvReader::take() {
   return byte;
 }
 
-Result<void> CsvReader::append(std::string& field, int byte) {
-  if (field.size() == limits::kCsvFieldBytesMax) {
+Result<void> CsvReader::append(std::string& field, std::span<const std::byte> bytes) {
+  if (bytes.size() > limits::kCsvFieldBytesMax - field.size()) {
     return malformed(fields_.size() + 1,
                      fmt::format("the field has more than {} bytes; is a quote missing?",
                                  limits::kCsvFieldBytesMax));
   }
-  field.push_back(static_cast<char>(byte));
+  for (const std::byte byte : bytes) field.push_back(std::to_integer<char>(byte));
   return {};
+}
+
+// As far as the buffer reaches at once: most bytes of a table are read here.
+Result<void> CsvReader::read_plain(std::string& field) {
+  for (;;) {
+    CHORUS_TRY(const int byte, peek());
+    if (byte == kEnd) return {};
+    const auto rest = std::span(buffer_).subspan(position_);
+    const auto end = std::find_if(rest.begin(), rest.end(), [this](std::byte one) {
+      const char c = std::to_integer<char>(one);
+      return c == separator_ || c == '\n' || c == '\r';
+    });
+    const auto part = rest.first(static_cast<std::size_t>(end - rest.begin()));
+    CHORUS_OK(append(field, part));
+    position_ += part.size();
+    if (part.size() < rest.size()) return {};
+  }
 }
 
 Result<void> CsvReader::read_quoted(std::string& field) {
@@ -58,7 +84,8 @@ Result<void> CsvReader::read_quoted(std::string& field) {
       if (after != '"') break;
       CHORUS_OK(take());
     }
-    CHORUS_OK(append(field, byte));
+    const std::byte one[] = {static_cast<std::byte>(byte)};
+    CHORUS_OK(append(field, one));
   }
   CHORUS_TRY(const int after, peek());
   if (after == kEnd || after == '\n' || after == '\r' || after == separator_) return {};
@@ -73,12 +100,7 @@ Result<void> CsvReader::read_field() {
   if (first == '"') {
     CHORUS_OK(read_quoted(field));
   } else {
-    for (;;) {
-      CHORUS_TRY(const int byte, peek());
-      if (byte == kEnd || byte == '\n' || byte == '\r' || byte == separator_) break;
-      CHORUS_OK(append(field, byte));
-      ++position_;
-    }
+    CHORUS_OK(read_plain(field));
   }
   if (fields_.size() == limits::kCsvColumnsMax) {
     return malformed(0, fmt::format("there are more than {} columns", limits::kCsvColumnsMax));
@@ -112,6 +134,7 @@ Result<bool> CsvReader::next() {
   fields_.clear();
   for (;;) {
     record_line_ = line_;
+    record_begin_ = before_ + position_;
     CHORUS_TRY(const int byte, peek());
     if (byte == kEnd) return false;
     if (byte != '\n' && byte != '\r') break;

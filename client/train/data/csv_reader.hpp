@@ -3,21 +3,29 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "chorus/result.hpp"
-#include "client/train/data/gzip_file.hpp"
+#include "client/train/data/byte_source.hpp"
 
 namespace chorus::client {
 
 /// Reads one record after the other.
 class CsvReader {
  public:
-  CsvReader(GzipFile file, char separator) : file_(std::move(file)), separator_(separator) {}
+  CsvReader(std::unique_ptr<ByteSource> source, char separator)
+      : source_(std::move(source)), name_(source_->name()), separator_(separator) {}
+  /// Reads what start() gives. @param name  for messages: "'t.csv'"
+  CsvReader(std::string name, char separator) : name_(std::move(name)), separator_(separator) {}
+  /// Whole records, from the first byte of one on.
+  void start(std::span<const std::byte> records);
 
   /// The next record that is not empty. False: the file is over.
-  /// @errors as GzipFile::read; malformed_file: a quote that does not close or closes within a
+  /// @errors as ByteSource::read; malformed_file: a quote that does not close or closes within a
   ///         field, a field beyond kCsvFieldBytesMax, more columns than kCsvColumnsMax
   Result<bool> next();
 
@@ -25,6 +33,9 @@ class CsvReader {
   const std::vector<std::string>& fields() const noexcept { return fields_; }
   /// Line on which that record begins, from 1.
   std::uint64_t line() const noexcept { return record_line_; }
+  /// Where in the source that record begins, and where what follows it does.
+  std::uint64_t record_begin() const noexcept { return record_begin_; }
+  std::uint64_t record_end() const noexcept { return before_ + position_; }
 
   /// malformed_file: "'file' line 3, column 5: …"; column counts from 1, 0: the whole line.
   Failure malformed(std::size_t column, const std::string& detail) const;
@@ -36,18 +47,22 @@ class CsvReader {
   Result<int> take();
   Result<void> read_field();
   Result<void> read_quoted(std::string& field);
-  Result<void> append(std::string& field, int byte);
+  Result<void> read_plain(std::string& field);
+  Result<void> append(std::string& field, std::span<const std::byte> bytes);
   /// Takes LF or CRLF. @pre peek() is one of them
   Result<void> take_line_end();
   Result<void> skip_byte_order_mark();
 
-  GzipFile file_;
+  std::unique_ptr<ByteSource> source_;  // null: what start() gave is all
+  std::string name_;
   char separator_;
   std::vector<std::byte> buffer_;
   std::size_t position_ = 0;
+  std::uint64_t before_ = 0;  // bytes of the source before the buffer
   bool started_ = false;
   std::uint64_t line_ = 1;
   std::uint64_t record_line_ = 0;
+  std::uint64_t record_begin_ = 0;
   std::vector<std::string> fields_;
 };
 

@@ -127,9 +127,9 @@ Result<std::vector<std::uint64_t>> feature_shape(const NpyOptions& options,
 // Features that stay in their file.
 class NpySource final : public ExampleSource {
  public:
-  NpySource(PlainFile file, NpyHeader header, double divide_by)
+  NpySource(PlainFile file, std::uint64_t offset, NpyHeader header, double divide_by)
       : file_(std::move(file)), header_(std::move(header)), divide_by_(divide_by) {
-    rows_.offset = file_.position();
+    rows_.offset = offset;
     rows_.row_bytes = header_.count / header_.shape[0] * header_.value_bytes;
   }
 
@@ -157,32 +157,60 @@ class NpySource final : public ExampleSource {
   RowsInFile rows_;
 };
 
-Result<Dataset> stream_npy(const NpyOptions& options) {
-  if (!options.archive.empty()) {
-    return fail(errc::invalid_argument,
-                fmt::format("'{}': arrays in an archive cannot be streamed; unpack it, and give "
-                            "the .npy files",
-                            options.archive.string()));
+// An array that lies in a file as it is: the file itself, or a stored member of an archive.
+struct PlainArray {
+  std::unique_ptr<ByteSource> source;  // after the header; for messages
+  NpyHeader header;
+  std::uint64_t offset = 0;  // of the values in the file
+  std::uint64_t bytes = 0;   // of them
+};
+
+Result<PlainArray> open_plain(const NpyOptions& options) {
+  PlainArray array;
+  if (options.archive.empty()) {
+    CHORUS_TRY(PlainFile file, PlainFile::open(options.features));
+    CHORUS_TRY(array.header, read_npy_header(file));
+    array.offset = file.position();
+    array.bytes = file.size() - file.position();
+    array.source = std::make_unique<PlainFile>(std::move(file));
+    return array;
   }
-  CHORUS_TRY(PlainFile file, PlainFile::open(options.features));
-  CHORUS_TRY(NpyHeader header, read_npy_header(file));
-  ExampleFormat format{{}, options.classes, 0, file.name()};
-  CHORUS_TRY(format.feature_shape, feature_shape(options, file, header));
+  CHORUS_TRY(auto member, ZipMember::open(options.archive, options.features + ".npy"));
+  if (!member->stored_at()) {
+    return malformed_npy(*member,
+                         "it is compressed, which cannot be streamed; write the archive with "
+                         "numpy.savez in place of numpy.savez_compressed, or unpack it");
+  }
+  CHORUS_TRY(array.header, read_npy_header(*member));
+  array.offset = *member->stored_at() + member->position();
+  array.bytes = member->size() - member->position();
+  array.source = std::move(member);
+  return array;
+}
+
+Result<Dataset> stream_npy(const NpyOptions& options) {
+  CHORUS_TRY(PlainArray array, open_plain(options));
+  const NpyHeader& header = array.header;
+  ExampleFormat format{{}, options.classes, 0, array.source->name()};
+  CHORUS_TRY(format.feature_shape, feature_shape(options, *array.source, header));
   if (header.fortran_order) {
-    return malformed_npy(file,
+    return malformed_npy(*array.source,
                          "it is in Fortran order, in which no example is in one place, and cannot "
                          "be streamed; convert it with numpy.ascontiguousarray");
   }
-  const std::uint64_t bytes = file.size() - file.position();
-  if (bytes != header.count * header.value_bytes) {
-    return malformed_npy(file,
+  if (array.bytes != header.count * header.value_bytes) {
+    return malformed_npy(*array.source,
                          fmt::format("it holds {} bytes of values; its shape {} announces {}",
-                                     bytes,
+                                     array.bytes,
                                      header.shape_text(),
                                      header.count * header.value_bytes));
   }
   const std::uint64_t examples = header.shape[0];
-  auto source = std::make_shared<NpySource>(std::move(file), std::move(header), options.divide_by);
+  CHORUS_TRY(PlainFile file,
+             PlainFile::open(options.archive.empty() ? std::filesystem::path(options.features)
+                                                     : options.archive));
+  auto source = std::make_shared<NpySource>(
+      std::move(file), array.offset, std::move(array.header), options.divide_by);
   CHORUS_TRY(source->labels, read_labels(options, examples));
   if (format.classes == 0) {
     format.classes = *std::max_element(source->labels.begin(), source->labels.end()) + 1;

@@ -70,6 +70,10 @@ Result<std::unique_ptr<ZipMember>> ZipMember::open(const std::filesystem::path& 
   const int code = unzOpenCurrentFile(opened->file_);
   if (code != UNZ_OK) return opened->damaged(code);
   opened->member_open_ = true;
+  opened->size_ = info.uncompressed_size;
+  if (info.compression_method == kStored) {
+    opened->stored_at_ = unzGetCurrentFileZStreamPos64(opened->file_);  // nothing was read yet
+  }
   return opened;
 }
 
@@ -94,6 +98,7 @@ Result<std::size_t> ZipMember::read(std::span<std::byte> into) {
     const int got = unzReadCurrentFile(file_, into.data() + done, wanted);
     if (got < 0) return damaged(got);
     done += static_cast<std::size_t>(got);
+    position_ += static_cast<std::uint64_t>(got);
     if (got > 0) continue;
     // The end. Closing compares checksums, but says nothing of a member that is too short.
     const bool whole = unzeof(file_) == 1;

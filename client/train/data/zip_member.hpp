@@ -1,8 +1,10 @@
 // One file within a zip archive.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "chorus/result.hpp"
@@ -26,6 +28,11 @@ class ZipMember final : public ByteSource {
   Result<std::size_t> read(std::span<std::byte> into) override;
   std::string name() const override { return name_; }
 
+  /// Where its bytes lie in the archive as they are; none: they are compressed.
+  std::optional<std::uint64_t> stored_at() const noexcept { return stored_at_; }
+  std::uint64_t size() const noexcept { return size_; }  ///< of its bytes, as the archive says
+  std::uint64_t position() const noexcept { return position_; }  ///< of the next read()
+
  private:
   explicit ZipMember(std::string name) : name_(std::move(name)) {}
 
@@ -34,6 +41,9 @@ class ZipMember final : public ByteSource {
   std::string name_;
   void* file_ = nullptr;  // minizip's handle
   bool member_open_ = false;
+  std::optional<std::uint64_t> stored_at_;
+  std::uint64_t size_ = 0;
+  std::uint64_t position_ = 0;
 };
 
 }  // namespace chorus::client

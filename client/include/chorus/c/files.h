@@ -44,6 +44,8 @@ typedef struct chorus_csv_options {
   size_t feature_rank; /* 0: {features} */
   uint32_t classes;    /* 0: the largest label + 1 */
   uint64_t bytes_max;  /* of examples in memory; 0: 4 GiB */
+  bool stream;         /* features stay in the file, a plain one, and are parsed when needed;
+                          bytes_max of them stay in memory */
 } chorus_csv_options;
 
 CHORUS_EXPORT chorus_status chorus_dataset_load_csv(const chorus_csv_options* options,
@@ -80,7 +82,7 @@ typedef struct chorus_npy_options {
   size_t feature_rank; /* 0: the array's, without the first dimension */
   uint32_t classes;    /* 0: the largest label + 1 */
   uint64_t bytes_max;  /* of examples in memory; 0: 4 GiB */
-  bool stream;         /* features stay in their file, a plain .npy in C order */
+  bool stream;         /* features stay in their file: in C order, not compressed */
 } chorus_npy_options;
 
 CHORUS_EXPORT chorus_status chorus_dataset_load_npy(const chorus_npy_options* options,

@@ -171,6 +171,11 @@ struct CsvOptions {
   std::vector<std::uint64_t> feature_shape;        ///< e.g. {1, 8, 8}; empty: {features}
   std::uint32_t classes = 0;                       ///< 0: the largest label + 1
   std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
+  /// The file, a plain one, is read through once (to fit scales, three times) and checked; features
+  /// stay there and are parsed whenever they are needed, except for those of the examples that were
+  /// read first, which are kept as far as bytes_max allows. Of each example its place, label,
+  /// targets and key are in memory: 12 bytes, 4 for each target and for a key.
+  bool stream = false;
 };
 
 struct CsvData : KeyedDataset {

@@ -24,8 +24,9 @@ struct NpyOptions {
   std::vector<std::uint64_t> feature_shape;        ///< e.g. {1, 8, 8}; empty: the array's, less n
   std::uint32_t classes = 0;                       ///< 0: the largest label + 1
   std::uint64_t bytes_max = kDatasetBytesDefault;  ///< of features and labels in memory
-  /// Features stay in their file and are read whenever they are needed: a plain .npy in C order.
-  /// Values that are not finite are then found when they are read.
+  /// Features stay in their file and are read whenever they are needed: an array in C order, in a
+  /// plain .npy or stored in an archive, whose checksum is then not compared. Values that are not
+  /// finite are found when they are read.
   bool stream = false;
 };
 

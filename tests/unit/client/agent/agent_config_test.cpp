@@ -153,7 +153,11 @@ TEST(CheckData, RefusesWhatDoesNotGoTogether) {
     d.text = "t";
     d.mean = d.deviation = {1.0};
   });
-  refuses([](DataConfig& d) { d.stream = true; });
+  refuses([](DataConfig& d) {
+    d.file.clear();
+    d.text = "t";
+    d.stream = true;
+  });
   refuses([](DataConfig& d) { d.memory_mib = 0; });
   refuses([](DataConfig& d) { d.memory_mib = (1U << 20U) + 1; });
   refuses([](DataConfig& d) { d.augmentation.noise = -1.0; });

@@ -256,6 +256,15 @@ TEST_F(CDataset, Csv) {
   ASSERT_EQ(categories[0].value_count, 2U);
   EXPECT_STREQ(categories[0].values[1], "m");
 
+  // The same from its file.
+  options.stream = true;
+  chorus_dataset* streamed = nullptr;
+  ASSERT_EQ(chorus_dataset_load_csv(&options, &streamed), CHORUS_OK) << chorus_last_error();
+  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(features(streamed, i), features(set_, i));
+  EXPECT_STREQ(chorus_dataset_key(streamed, 1), "bob");
+  chorus_dataset_destroy(&streamed);
+  options.stream = false;
+
   // Another table treated the same way, and a part that still knows everything.
   const std::string other = write("other.csv", "name;age;sex;ill\neve;60;m;0\n");
   options.path = other.c_str();

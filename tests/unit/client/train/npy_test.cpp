@@ -360,6 +360,29 @@ TEST_F(Npy, StreamsTheSameExamples) {
   }
 }
 
+TEST_F(Npy, StreamsFromAnArchiveThatIsNotCompressed) {
+  const test::TempFolder folder;
+  options_ = {};
+  options_.archive = folder.path() / "all.npz";
+  options_.keys = "who";
+  // Whatever stands before the archive, its members are where they are.
+  for (const std::string before : {"", "#!/bin/sh\n"}) {
+    test::write_plain(options_.archive, before + bytes_of(golden("stored.npz")));
+    options_.stream = false;
+    const auto held = load_npy(options_);
+    options_.stream = true;
+    const auto streamed = load_npy(options_);
+    ASSERT_TRUE(held && streamed) << streamed.error().detail;
+    EXPECT_FALSE(streamed->dataset.in_memory());
+    ASSERT_EQ(streamed->dataset.size(), held->dataset.size());
+    for (std::size_t i = held->dataset.size(); i-- > 0;) {
+      EXPECT_EQ(streamed->dataset.example(i)->features, held->dataset.example(i)->features);
+      EXPECT_EQ(streamed->dataset.example(i)->label, held->dataset.example(i)->label);
+      EXPECT_EQ(streamed->keys[i], held->keys[i]);
+    }
+  }
+}
+
 TEST_F(Npy, ANumberThatIsNotFiniteIsMetWhereItIsStreamed) {
   const test::TempFolder folder;
   options_.stream = true;
@@ -387,8 +410,12 @@ TEST_F(Npy, RefusesToStreamWhatHasNoPlaces) {
               HasSubstr("it holds 11 bytes of values; its shape (3, 1) announces 12"));
   test::write_gzip(options_.features, npy(dictionary("<f4", "(3, 1)"), std::string(12, '\0')));
   EXPECT_THAT(load_npy(options_).error().detail, HasSubstr("is compressed (gzip)"));
-  options_.archive = golden("stored.npz");
-  EXPECT_THAT(load_npy(options_).error().detail, HasSubstr("in an archive cannot be streamed"));
+  options_ = {};
+  options_.stream = true;
+  options_.archive = golden("deflated.npz");
+  EXPECT_THAT(
+      load_npy(options_).error().detail,
+      HasSubstr("deflated.npz' member 'x.npy': it is compressed, which cannot be streamed"));
 }
 
 }  // namespace
