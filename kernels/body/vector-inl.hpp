@@ -7,8 +7,10 @@
 //   widen(p), narrow(p, v)   kLanes floats at p to doubles; and back, to nearest, ties to even
 //   widen_codes(p)           kLanes bytes at p to doubles
 //   fma(a, b, c)             a·b + c on F64, rounded once
-//   broadcast, store_f64, add, mul, div              on F64
-//   load_f32, store_f32, sub_f32                     on F32
+//   broadcast, load_f64, store_f64, add, mul, div    on F64
+//   load_f32, store_f32, add_f32, sub_f32, zero_f32  on F32
+//   lesser, greater                                  of two F32 that are no NaN, nor zeros of both
+//                                                    signs
 //   load_i64, store_i64, add_i64, to_f64             on I64; the conversion is correctly rounded
 //   round_one(double)        one double to int64, to nearest, ties to even
 //   Sum, begin(I64), accumulate(Sum&, F64), finish<count>(Sum)
