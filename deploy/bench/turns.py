@@ -27,6 +27,29 @@ class Peer:
         self.process.wait()
 
 
+def rate(answer):
+    return answer.get("gb_per_s", 0.0)
+
+
+def best_of(turns, orders):
+    """The fastest answer to each (peer, order) of a list, which take turns; {} where there is no
+    peer, or none that knows the order."""
+    best = [{} for _ in orders]
+    for _ in range(turns):
+        for at, (peer, order) in enumerate(orders):
+            if peer:
+                best[at] = max(best[at], peer.ask(order), key=rate)
+    return best
+
+
+def numpy_peer(script):
+    """NumPy's side of a comparison, None where Debian's python3-numpy is not installed."""
+    if imports("numpy"):
+        return Peer(["/usr/bin/python3", str(script)], 1)
+    print("Debian's python3-numpy is not installed; no comparison", file=sys.stderr)
+    return None
+
+
 def imports(module):
     """Whether Debian's Python has a module."""
     return subprocess.run(["/usr/bin/python3", "-c", f"import {module}"],

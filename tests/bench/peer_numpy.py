@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Compresses and folds updates as NumPy users write it, for comparison with bench_codec; the same
-orders: lines `NAME ELEMENTS SECONDS`, each answered with one line of JSON."""
+"""Compresses and folds updates, and looks at all of them at once, as NumPy users write it: for
+comparison with bench_codec and bench_robust. The same orders: lines `NAME ELEMENTS SECONDS`, each
+answered with one line of JSON."""
 import json
 import sys
 import time
@@ -89,9 +90,40 @@ def top_k(x, rng):
     return lambda: np.sort(np.argpartition(np.abs(x), -k)[-k:]), 1
 
 
-ORDERS = {"quantise8": quantise(8), "quantise4": quantise(4), "fold8": fold_codes(8),
-          "fold4": fold_codes(4), "fold_f32": fold_f32, "hadamard": hadamard(0),
-          "hadamard_8192": hadamard(8192), "top_k_1%": top_k}
+def of_all(count, rule):
+    def make(x, rng):
+        updates = rng.random((count, x.size), dtype=np.float32)
+        updates -= 0.5
+        return lambda: rule(updates), count
+    return make
+
+
+def median(updates):
+    return np.median(updates, axis=0)
+
+
+def trimmed_mean(updates):
+    """As Flower's aggregate_trimmed_avg and scipy.stats.trim_mean."""
+    count = len(updates)
+    cut = count // 10
+    parts = np.partition(updates, (cut, count - cut - 1), axis=0)
+    return np.mean(parts[cut:count - cut], axis=0)
+
+
+def distances(updates):
+    """As Flower's Krum."""
+    return [[float(np.linalg.norm(a - b)) ** 2 for b in updates[:i]]
+            for i, a in enumerate(updates)]
+
+
+ORDERS = {
+    "quantise8": quantise(8), "quantise4": quantise(4), "fold8": fold_codes(8),
+    "fold4": fold_codes(4), "fold_f32": fold_f32, "hadamard": hadamard(0),
+    "hadamard_8192": hadamard(8192), "top_k_1%": top_k,
+    "median": of_all(50, median), "median_10": of_all(10, median),
+    "median_staged": of_all(50, median), "trimmed_mean": of_all(50, trimmed_mean),
+    "gram": of_all(50, distances), "gram_staged": of_all(50, distances),
+    "gram_blas": of_all(50, lambda updates: updates @ updates.T)}
 
 
 def answer(name, elements, seconds):
@@ -106,7 +138,8 @@ def answer(name, elements, seconds):
         start = time.perf_counter()
         run()
         best = min(best, time.perf_counter() - start)
-    return {"gb_per_s": 4e-9 * elements * updates / best, "version": np.__version__}
+    return {"seconds": best, "gb_per_s": 4e-9 * elements * updates / best,
+            "version": np.__version__}
 
 
 def main():
