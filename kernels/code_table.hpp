@@ -34,7 +34,8 @@ struct CodeTable {
   void (*from_bfloat)(const uint16_t* bfloat, float* x, size_t n);
   void (*hadamard)(float* x, size_t n);
   void (*flip_signs)(uint64_t key, float* x, size_t n);
-  size_t (*indices_above)(const float* x, float least, uint32_t* indices, size_t room, size_t n);
+  size_t (*elements_above)(
+      const float* x, float least, uint32_t* indices, float* values, size_t room, size_t n);
 };
 
 extern const CodeTable kRefCodeTable;

@@ -100,10 +100,13 @@ void flip_signs_f32(std::uint64_t key, std::span<float> x) noexcept {
   code_table().flip_signs(key, x.data(), x.size());
 }
 
-std::size_t indices_above(std::span<const float> x,
-                          float least,
-                          std::span<std::uint32_t> indices) noexcept {
-  return code_table().indices_above(x.data(), least, indices.data(), indices.size(), x.size());
+std::size_t elements_above(std::span<const float> x,
+                           float least,
+                           std::span<std::uint32_t> indices,
+                           std::span<float> values) noexcept {
+  require(indices.size() == values.size(), "elements_above: sizes differ");
+  return code_table().elements_above(
+      x.data(), least, indices.data(), values.data(), indices.size(), x.size());
 }
 
 }  // namespace chorus::kernels

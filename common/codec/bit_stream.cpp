@@ -6,28 +6,31 @@
 
 namespace chorus::codec {
 
+// The bits there are in the last byte, and the new ones, as bytes in one go.
 void BitWriter::put(std::uint32_t value, unsigned count) {
-  while (count > 0) {
-    if (free_ == 0) {
-      bytes_.push_back(std::byte{0});
-      free_ = 8;
-    }
-    const unsigned now = std::min(count, free_);
-    const std::uint32_t part = (value >> (count - now)) & ((1U << now) - 1U);
-    bytes_.back() |= static_cast<std::byte>(part << (free_ - now));
-    free_ -= now;
-    count -= now;
+  if (count == 0) return;
+  const unsigned before = free_ == 0 ? 0 : 8 - free_;
+  const std::uint64_t begun = before == 0 ? 0 : static_cast<std::uint64_t>(bytes_.back()) >> free_;
+  const std::uint64_t fresh = value & (~0ULL >> (64 - count));
+  const unsigned bytes = (before + count + 7) / 8;
+  free_ = bytes * 8 - before - count;
+  std::uint64_t bits = ((begun << count) | fresh) << free_;
+  const std::size_t first = bytes_.size() - (before == 0 ? 0 : 1);
+  bytes_.resize(first + bytes);
+  for (unsigned at = bytes; at-- > 0; bits >>= 8) {
+    bytes_[first + at] = static_cast<std::byte>(bits);
   }
 }
 
 void BitWriter::put_rice(std::uint32_t n, unsigned low) {
-  for (std::uint32_t ones = n >> low; ones > 0;) {
+  std::uint32_t ones = n >> low;
+  while (ones + 1 + low > 32) {
     const std::uint32_t now = std::min(ones, 31U);
     put((1U << now) - 1U, now);
     ones -= now;
   }
-  put(0, 1);
-  put(n & ((1U << low) - 1U), low);
+  const std::uint32_t head = ((1U << ones) - 1U) << 1U;
+  put((head << low) | (n & ((1U << low) - 1U)), ones + 1 + low);
 }
 
 void BitWriter::put_index(std::uint32_t index, std::uint32_t& next, unsigned low) {

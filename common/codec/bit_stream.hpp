@@ -15,7 +15,7 @@ class BitWriter {
 
   /// The lowest `count` bits of value, highest first. @pre count <= 32
   void put(std::uint32_t value, unsigned count);
-  /// (n >> low) ones and a zero, then the `low` lowest bits of n.
+  /// (n >> low) ones and a zero, then the `low` lowest bits of n. @pre low <= 30
   void put_rice(std::uint32_t n, unsigned low);
   /// The gap from `next`, the least index that may come, which becomes index + 1.
   void put_index(std::uint32_t index, std::uint32_t& next, unsigned low);

@@ -1,6 +1,7 @@
 #include "common/codec/sparse.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -13,7 +14,7 @@ namespace chorus::codec {
 namespace {
 
 /// Elements looked at to guess where the k-th largest magnitude lies.
-constexpr std::size_t kSample = 4096;
+constexpr std::size_t kSample = 16384;
 
 // A magnitude that somewhat more than k elements probably reach.
 float guess(std::span<const float> x, std::size_t k) {
@@ -30,6 +31,55 @@ float guess(std::span<const float> x, std::size_t k) {
   return *at;
 }
 
+std::uint32_t magnitude_bits(float x) {
+  return std::bit_cast<std::uint32_t>(std::fabs(x));
+}
+
+// The k-th largest of some magnitudes, as bits, which order alike: counted by their upper bits
+// first, so that few are left to be sorted.
+std::uint32_t bits_of_rank(std::span<const float> values, std::size_t k) {
+  std::uint32_t low = ~0U;
+  std::uint32_t high = 0;
+  for (const float value : values) {
+    low = std::min(low, magnitude_bits(value));
+    high = std::max(high, magnitude_bits(value));
+  }
+  constexpr int kBinBits = 12;
+  const int shift = std::max(0, static_cast<int>(std::bit_width(high - low)) - kBinBits);
+  std::vector<std::uint32_t> bins(std::size_t{1} << kBinBits);
+  for (const float value : values) ++bins[(magnitude_bits(value) - low) >> shift];
+  std::size_t above = 0;
+  std::size_t bin = bins.size() - 1;
+  while (above + bins[bin] < k) above += bins[bin--];
+  std::vector<std::uint32_t> within;
+  within.reserve(bins[bin]);
+  for (const float value : values) {
+    const std::uint32_t bits = magnitude_bits(value);
+    if ((bits - low) >> shift == bin) within.push_back(bits);
+  }
+  const auto at = within.begin() + static_cast<std::ptrdiff_t>(k - above - 1);
+  std::nth_element(within.begin(), at, within.end(), std::greater<>());
+  return *at;
+}
+
+// They come in order, so that it is enough to know the k-th largest magnitude, and how many of
+// those that equal it belong to the k.
+void keep_largest(std::size_t k, Chosen& found) {
+  const std::uint32_t last = bits_of_rank(found.values, k);
+  std::size_t ties = k;
+  for (const float value : found.values) ties -= magnitude_bits(value) > last ? 1 : 0;
+  std::size_t kept = 0;
+  for (std::size_t j = 0; j < found.values.size(); ++j) {
+    const std::uint32_t bits = magnitude_bits(found.values[j]);
+    if (bits < last || (bits == last && ties == 0)) continue;
+    if (bits == last) --ties;
+    found.indices[kept] = found.indices[j];
+    found.values[kept++] = found.values[j];
+  }
+  found.indices.resize(kept);
+  found.values.resize(kept);
+}
+
 }  // namespace
 
 std::uint32_t kept_of(const Codec& codec, std::uint64_t count) noexcept {
@@ -38,40 +88,23 @@ std::uint32_t kept_of(const Codec& codec, std::uint64_t count) noexcept {
       std::min<double>(static_cast<double>(count), std::max(share, 1.0)));
 }
 
-std::vector<std::uint32_t> largest(std::span<const float> x, std::size_t k) {
+Chosen largest(std::span<const float> x, std::size_t k) {
   CHORUS_ASSERT(k <= x.size());
   if (k == 0) return {};
-  std::vector<std::uint32_t> candidates(2 * k + kSample);
-  float least = guess(x, k);
-  std::size_t found = kernels::indices_above(x, least, candidates);
-  if (found < k) {  // the sample misled: all of them, then
-    least = 0.0F;
-    found = kernels::indices_above(x, least, candidates);
-  }
-  if (found > candidates.size()) {
-    candidates.resize(found);
-    found = kernels::indices_above(x, least, candidates);
-  }
-  candidates.resize(found);
-
-  // They come in order, so that it is enough to know the k-th largest magnitude, and how many of
-  // those that equal it belong to the k.
-  std::vector<float> magnitudes(found);
-  for (std::size_t j = 0; j < found; ++j) magnitudes[j] = std::fabs(x[candidates[j]]);
-  const auto at = magnitudes.begin() + static_cast<std::ptrdiff_t>(k - 1);
-  std::nth_element(magnitudes.begin(), at, magnitudes.end(), std::greater<>());
-  const float last = *at;
-  const auto before = std::count_if(magnitudes.begin(), at, [last](float m) { return m > last; });
-  std::size_t ties = k - static_cast<std::size_t>(before);
-  std::vector<std::uint32_t> chosen;
-  chosen.reserve(k);
-  for (const std::uint32_t index : candidates) {
-    const float magnitude = std::fabs(x[index]);
-    if (magnitude < last || (magnitude == last && ties == 0)) continue;
-    if (magnitude == last) --ties;
-    chosen.push_back(index);
-  }
-  return chosen;
+  Chosen found;
+  const auto find = [&](float least, std::size_t room) {
+    found.indices.resize(room);
+    found.values.resize(room);
+    return kernels::elements_above(x, least, found.indices, found.values);
+  };
+  const float least = guess(x, k);
+  std::size_t count = find(least, k + k / 2 + kSample);
+  if (count < k) count = find(0.0F, x.size());  // the sample misled: all of them, then
+  if (count > found.indices.size()) count = find(least, count);
+  found.indices.resize(count);
+  found.values.resize(count);
+  keep_largest(k, found);
+  return found;
 }
 
 Result<void> Sparse::check(const Codec& codec,

@@ -39,8 +39,8 @@ class Sparse : public Method {
 /// How many elements of `count` a density is: max(1, ⌈density·count⌉); 0 of none.
 std::uint32_t kept_of(const Codec& codec, std::uint64_t count) noexcept;
 
-/// Indices of the k largest magnitudes, ascending; of equal ones those of lower index.
+/// The k elements of largest magnitude; of equal ones those of lower index.
 /// @pre k <= x.size() < 2^32
-std::vector<std::uint32_t> largest(std::span<const float> x, std::size_t k);
+Chosen largest(std::span<const float> x, std::size_t k);
 
 }  // namespace chorus::codec

@@ -39,10 +39,9 @@ class Ternary final : public Sparse {
               const Keys& /*keys*/,
               std::vector<std::byte>& payload) const final {
     const std::uint32_t k = x.empty() ? 0 : kept_of(codec, x.size());
-    const auto indices = largest(x, k);
+    const Chosen chosen = largest(x, k);
     double magnitudes = 0.0;
-    for (const std::uint32_t index : indices)
-      magnitudes += std::fabs(static_cast<double>(x[index]));
+    for (const float value : chosen.values) magnitudes += std::fabs(static_cast<double>(value));
     const unsigned low = rice_of(k, x.size());
     append(payload, k);
     append(payload, static_cast<std::uint8_t>(low));
@@ -50,9 +49,9 @@ class Ternary final : public Sparse {
     append(payload, static_cast<float>(k == 0 ? 0.0 : magnitudes / k));
     BitWriter writer(payload);
     std::uint32_t next = 0;
-    for (const std::uint32_t index : indices) {
-      writer.put_index(index, next, low);
-      writer.put(std::signbit(x[index]) ? 1U : 0U, 1);
+    for (std::size_t j = 0; j < chosen.indices.size(); ++j) {
+      writer.put_index(chosen.indices[j], next, low);
+      writer.put(std::signbit(chosen.values[j]) ? 1U : 0U, 1);
     }
   }
 

@@ -28,9 +28,10 @@ class TopK final : public Sparse {
               std::span<const float> x,
               const Keys& /*keys*/,
               std::vector<std::byte>& payload) const final {
-    const auto indices = largest(x, x.empty() ? 0 : kept_of(codec, x.size()));
-    put_indices(indices, x.size(), payload);
-    for (const std::uint32_t index : indices) append(payload, x[index]);
+    const Chosen chosen = largest(x, x.empty() ? 0 : kept_of(codec, x.size()));
+    put_indices(chosen.indices, x.size(), payload);
+    const auto values = std::as_bytes(std::span(chosen.values));
+    payload.insert(payload.end(), values.begin(), values.end());
   }
 
   Result<Chosen> read(const Codec& codec,

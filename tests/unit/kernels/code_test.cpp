@@ -97,8 +97,11 @@ std::vector<std::uint64_t> results(std::string_view variant, std::size_t n, std:
   keep(values.values());
 
   std::vector<std::uint32_t> indices(n);
-  const std::size_t found = kernels::indices_above(x.span(), 0.5F, indices);
+  std::vector<float> found_values(n);
+  const std::size_t found = kernels::elements_above(x.span(), 0.5F, indices, found_values);
   for (std::size_t i = 0; i < found; ++i) all.push_back(indices[i]);
+  found_values.resize(found);
+  keep(found_values);
 
   std::vector<std::int64_t> lane(n, -7);
   const std::vector<std::uint8_t> eight = some_codes(n, 8);
@@ -259,11 +262,13 @@ TEST(Codes, SignsAreTheBitsOfTheStream) {
   }
 }
 
-TEST(Codes, IndicesAboveCountsWhatFindsNoRoom) {
+TEST(Codes, ElementsAboveCountsWhatFindsNoRoom) {
   const std::vector<float> x{0.5F, -2.0F, 0.0F, 2.0F, -0.5F, 3.0F};
   std::vector<std::uint32_t> indices(2);
-  EXPECT_EQ(kernels::indices_above(x, 2.0F, indices), 3U);
+  std::vector<float> values(2);
+  EXPECT_EQ(kernels::elements_above(x, 2.0F, indices, values), 3U);
   EXPECT_EQ(indices, (std::vector<std::uint32_t>{1, 3}));
+  EXPECT_EQ(values, (std::vector<float>{-2.0F, 2.0F}));
 }
 
 }  // namespace

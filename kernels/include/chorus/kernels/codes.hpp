@@ -90,11 +90,14 @@ void hadamard_f32(std::span<float> x) noexcept;
 /// tensor::add_direction).
 void flip_signs_f32(std::uint64_t key, std::span<float> x) noexcept;
 
-/// Elements of magnitude >= least, in order of their index, at most indices.size() of them.
+/// Elements of magnitude >= least and where they are, in order of their index, at most
+/// indices.size() of them.
 /// @return how many there are in all
-std::size_t indices_above(std::span<const float> x,
-                          float least,
-                          std::span<std::uint32_t> indices) noexcept;
+/// @pre indices and values of one size
+std::size_t elements_above(std::span<const float> x,
+                           float least,
+                           std::span<std::uint32_t> indices,
+                           std::span<float> values) noexcept;
 
 /// One contribution of codes to a fold; base and unit have the weight and the lane's scale in them.
 struct FoldCodes {
