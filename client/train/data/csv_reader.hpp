@@ -48,6 +48,10 @@ class CsvReader {
   Result<void> read_field();
   Result<void> read_quoted(std::string& field);
   Result<void> read_plain(std::string& field);
+  /// What the buffer holds before the next separator or line end.
+  std::span<const std::byte> plain_part() const;
+  /// Fields of the buffer that begin with no quote and that a separator follows, with it.
+  void take_plain_fields();
   Result<void> append(std::string& field, std::span<const std::byte> bytes);
   /// Takes LF or CRLF. @pre peek() is one of them
   Result<void> take_line_end();

@@ -16,9 +16,10 @@ namespace chorus::client {
 namespace {
 
 std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 bool is_missing(std::string_view value) {
@@ -271,11 +272,12 @@ Result<double> CsvTable::number_in(const CsvReader& reader,
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
   double value = 0.0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const double divided = value / divide_by;
   if (text.empty() || error != std::errc() || end != text.data() + text.size() ||
-      !std::isfinite(value) || !std::isfinite(static_cast<float>(value / divide_by))) {
+      !std::isfinite(value) || !std::isfinite(static_cast<float>(divided))) {
     return bad_value(reader, column, "a number");
   }
-  return value / divide_by;
+  return divided;
 }
 
 Result<double> CsvTable::feature_in(const CsvReader& reader, std::size_t column) const {
