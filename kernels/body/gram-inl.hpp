@@ -17,8 +17,9 @@ inline double* pair_of(double* sums, size_t a, size_t b) {
   return sums + (a * (a + 1) / 2 + b) * kGramWide;
 }
 
-// Rows a.. and b.. of a piece; of the pairs only those with b <= a have sums.
-template <class V, size_t kRows, size_t kCols>
+// Rows a.. and b.. of a piece. kAcross: across the diagonal, where only pairs with b <= a have
+// sums.
+template <class V, size_t kRows, size_t kCols, bool kAcross>
 void gram_block(const double* piece, size_t a, size_t b, size_t length, double* sums) {
   for (size_t lane = 0; lane < kGramWide; lane += V::kLanes) {
     typename V::F64 held[kRows][kCols];
@@ -40,7 +41,8 @@ void gram_block(const double* piece, size_t a, size_t b, size_t length, double* 
     }
     for (size_t r = 0; r < kRows; ++r) {
       for (size_t c = 0; c < kCols; ++c) {
-        if (b + c <= a + r) V::store_f64(pair_of(sums, a + r, b + c) + lane, held[r][c]);
+        if (!kAcross || b + c <= a + r)
+          V::store_f64(pair_of(sums, a + r, b + c) + lane, held[r][c]);
       }
     }
   }
@@ -49,10 +51,13 @@ void gram_block(const double* piece, size_t a, size_t b, size_t length, double* 
 template <class V, size_t kRows, size_t kCols>
 void gram_rows(const double* piece, size_t a, size_t length, double* sums) {
   size_t b = 0;
-  for (; b + kCols <= a + kRows; b += kCols) {
-    gram_block<V, kRows, kCols>(piece, a, b, length, sums);
+  for (; b + kCols <= a + 1; b += kCols) {
+    gram_block<V, kRows, kCols, false>(piece, a, b, length, sums);
   }
-  for (; b < a + kRows; ++b) gram_block<V, kRows, 1>(piece, a, b, length, sums);
+  for (; b + kCols <= a + kRows; b += kCols) {
+    gram_block<V, kRows, kCols, true>(piece, a, b, length, sums);
+  }
+  for (; b < a + kRows; ++b) gram_block<V, kRows, 1, true>(piece, a, b, length, sums);
 }
 
 template <class V, size_t kRows, size_t kCols>

@@ -13,7 +13,6 @@
 #include "chorus/result.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 #include "server/robust/update_set.hpp"
-#include "server/update/lane.hpp"
 
 namespace chorus::server {
 
