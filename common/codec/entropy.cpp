@@ -143,6 +143,7 @@ class Entropy final : public Method {
   double lane_value_max(const Codec& codec, double value_max) const final {
     return inner(codec).lane_value_max(codec, value_max);
   }
+  bool lane_is_turned(const Codec& codec) const final { return inner(codec).lane_is_turned(codec); }
   void from_lane(const Codec& codec, const Keys& keys, std::span<float> x) const final {
     inner(codec).from_lane(codec, keys, x);
   }

@@ -81,6 +81,8 @@ class Method {
   virtual double lane_value_max(const Codec& /*codec*/, double value_max) const {
     return value_max;
   }
+  /// Whether from_lane() does anything.
+  virtual bool lane_is_turned(const Codec& /*codec*/) const { return false; }
   /// In place: a mean of lane elements becomes the mean; x.size() is lane_elements().
   virtual void from_lane(const Codec& /*codec*/,
                          const Keys& /*keys*/,

@@ -82,6 +82,7 @@ double dot(std::span<const float> a, std::span<const float> b) {
 
 class Rotated final : public Bucketed {
  public:
+  bool lane_is_turned(const Codec& /*codec*/) const final { return true; }
   double lane_value_max(const Codec& codec, double value_max) const final {
     // |S·c|: S at most ‖x‖·√D/⟨y, c⟩ times the largest level; ‖x‖ at most √D·value_max.
     return value_max * std::sqrt(static_cast<double>(codec.bucket)) * kScaleSlack;

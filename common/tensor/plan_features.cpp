@@ -41,6 +41,7 @@ constexpr Feature kFeatures[] = {
     {"probe", [](const TrainPlan& p) { return p.probe != Probe{}; }},
     {"candidates", [](const TrainPlan& p) { return p.candidates > 1; }},
     {"normalise", [](const TrainPlan& p) { return !p.normalise.empty(); }},
+    {"compression", [](const TrainPlan& p) { return p.compression.has_value(); }},
 };
 
 }  // namespace

@@ -48,7 +48,7 @@ std::string text_to(std::string_view text, std::size_t bytes_max);
 std::uint64_t duration_to(Duration duration);
 void task_to(const TaskRef& task, pb::TaskRef* proto);
 
-// ---- models and plans (model_messages.cpp, plan_messages.cpp) ----
+// ---- models and plans (model_, plan_, train_plan_, codec_messages.cpp) ----
 
 Result<ModelSpec> spec_from(const pb::ModelSpec& proto);
 void spec_to(const ModelSpec& spec, pb::ModelSpec* proto);
@@ -61,6 +61,8 @@ Result<void> check_features(const Field& field,
 /// Their values are checked with the rest of the plan (common/tensor/plan_rules.hpp).
 Result<std::vector<FeatureScale>> normalise_from(const Field& field, const pb::Normalise& proto);
 void normalise_to(const std::vector<FeatureScale>& scales, pb::Normalise* proto);
+Result<Compression> compression_from(const pb::Compression& proto);
+void compression_to(const Compression& compression, pb::Compression* proto);
 Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto);
 void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto);
 

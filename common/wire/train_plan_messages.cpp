@@ -207,6 +207,9 @@ Result<void> parts_from(const pb::TrainPlan& proto, TrainPlan& plan) {
                 from.only()};
   plan.candidates = proto.candidates() == 0 ? 1 : proto.candidates();
   CHORUS_TRY(plan.normalise, normalise_from({"work", "train.normalise"}, proto.normalise()));
+  if (proto.has_compression()) {
+    CHORUS_TRY(plan.compression, compression_from(proto.compression()));
+  }
   return {};
 }
 
@@ -307,6 +310,7 @@ void parts_to(const TrainPlan& plan, pb::TrainPlan* proto) {
   }
   if (plan.candidates > 1) proto->set_candidates(plan.candidates);
   if (!plan.normalise.empty()) normalise_to(plan.normalise, proto->mutable_normalise());
+  if (plan.compression) compression_to(*plan.compression, proto->mutable_compression());
 }
 
 }  // namespace

@@ -7,8 +7,8 @@ Prints one row per line as JSON: {"library", "file", "bytes", "group"}. Groups:
 
     chorus   the library itself, stripped
     brought  what a device has for Chorus' sake only
-    system   what a Linux system with a TLS library and C++ programs has: OpenSSL, zlib, the
-             compiler's runtime, the C library
+    system   what a Linux system with a package manager, a TLS library and C++ programs has:
+             OpenSSL, zlib and zstd (dpkg and rpm load both), the compiler's runtime, the C library
     onednn   oneDNN and what it loads
 
 With --check nothing is printed but what is beyond a limit (then exit code 1).
@@ -27,7 +27,7 @@ MIB = 1 << 20
 COUNTED = ("chorus", "brought")
 LIMITS = {"chorus-core": 4 * MIB, "chorus": 6 * MIB}
 ONEDNN = r"libdnnl|libOpenCL"
-SYSTEM = r"libssl|libcrypto|libz\.|libstdc\+\+|libgcc_s|libgomp|libm\.|libc\.|ld-linux"
+SYSTEM = r"libssl|libcrypto|libz\.|libzstd\.|libstdc\+\+|libgcc_s|libgomp|libm\.|libc\.|ld-linux"
 
 
 def group_of(name):

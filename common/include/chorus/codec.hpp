@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace chorus {
 
@@ -34,6 +36,30 @@ struct Codec {
   bool entropy = false;      ///< the payload is compressed further: lossless with f32; pays most
                              ///< where most codes are 0, as qsgd's with the Euclidean norm
   bool operator==(const Codec&) const = default;
+};
+
+/// Tensors with a codec of their own.
+struct TensorCodec {
+  std::string tensors;  ///< a pattern of names: '*' any characters, '?' one
+  Codec codec;
+  bool operator==(const TensorCodec&) const = default;
+};
+
+/// What becomes of what a codec leaves out of an update.
+enum class Feedback : std::uint8_t {
+  none = 0,   ///< it is lost
+  error = 1,  ///< the device keeps it and adds it to its next update: EF (Karimireddy et al. 2019)
+};
+
+/// How the difference of models travels. Buffers (batch statistics) go as they are; tensors that
+/// the plan does not train, or keeps on the device, are not sent and count as unchanged.
+struct Compression {
+  Codec codec{};
+  std::vector<TensorCodec> tensors{};  ///< exceptions; the first that names a tensor counts
+  Feedback feedback = Feedback::none;
+  std::uint64_t seed = 0;   ///< of the round, the same for all devices: rotations, chosen elements
+  std::uint32_t table = 0;  ///< number of the plan of codecs, which an update says it follows
+  bool operator==(const Compression&) const = default;
 };
 
 }  // namespace chorus

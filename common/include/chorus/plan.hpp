@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "chorus/codec.hpp"
 #include "chorus/feature_scale.hpp"
 #include "chorus/plan_parts.hpp"
 #include "chorus/plan_sources.hpp"
@@ -45,6 +47,9 @@ struct TrainPlan {
   /// per channel (the first extent of the model's input_shape), or one per feature; none: the
   /// device decides. Offsets are finite, scales finite and > 0.
   std::vector<FeatureScale> normalise{};
+  /// How the update is encoded, which is the client's affair: a trainer need not look at it. None:
+  /// float32 as it is.
+  std::optional<Compression> compression{};
   bool operator==(const TrainPlan&) const = default;
 };
 

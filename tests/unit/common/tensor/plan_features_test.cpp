@@ -54,6 +54,7 @@ TEST(PlanFeatures, EachHasItsName) {
        [](auto& p) {
          p.normalise = {{0, 1}};
        }},
+      {{"compression"}, [](auto& p) { p.compression.emplace(); }},
   };
   std::set<std::string_view> seen;
   for (const auto& [names, change] : cases) {

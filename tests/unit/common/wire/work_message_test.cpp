@@ -184,6 +184,14 @@ TEST(WorkMessage, EveryOptionArrives) {
   plan.candidates = 5;
   plan.precision = Precision::bf16;
   plan.normalise = {{0.5, 2}, {-1, 0.25}};
+  plan.compression = Compression{
+      .codec = {.kind = CodecKind::qsgd, .bits = 4, .bucket = 128, .norm = CodecNorm::l2},
+      .tensors = {{"head.*", {.kind = CodecKind::top_k, .density = 0.125, .entropy = true}},
+                  {"conv?.weight",
+                   {.kind = CodecKind::rotated, .bits = 2, .bucket = 64, .least_error = true}}},
+      .feedback = Feedback::error,
+      .seed = 1ULL << 63U,
+      .table = 9};
   Work work = test::some_work();
   work.plan = plan;
   const auto frame = encode(work).value();
@@ -206,7 +214,8 @@ TEST(WorkMessage, EveryOptionArrives) {
                                    "local",
                                    "probe",
                                    "candidates",
-                                   "normalise"))
+                                   "normalise",
+                                   "compression"))
       << "old devices must decline";
 }
 
@@ -254,6 +263,31 @@ TEST(WorkMessage, RefusesBadOptions) {
   refuses("train.probe.representation",
           [](auto& w) { train(w).mutable_probe()->set_representation("a b"); });
   refuses("train.candidates", [](auto& w) { train(w).set_candidates(65); });
+  refuses("train.compression.codec.kind: missing", [](auto& w) { train(w).mutable_compression(); });
+  const auto codec = [](auto& w, pb::CodecKind kind) {
+    auto* const to = train(w).mutable_compression()->mutable_codec();
+    to->set_kind(kind);
+    return to;
+  };
+  unsupported("compression.codec.kind: number 11",
+              [&](auto& w) { codec(w, static_cast<pb::CodecKind>(11)); });
+  unsupported("compression.codec.norm: number 3",
+              [&](auto& w) { codec(w, pb::CODEC_QSGD)->set_norm(static_cast<pb::CodecNorm>(3)); });
+  refuses("compression.codec: a codec with bits = 0",
+          [&](auto& w) { codec(w, pb::CODEC_UNIFORM); });
+  refuses("compression.codec: a codec with density", [&](auto& w) { codec(w, pb::CODEC_TOP_K); });
+  refuses("compression.tensors.codec.kind: missing", [&](auto& w) {
+    codec(w, pb::CODEC_F32);
+    train(w).mutable_compression()->add_tensors();
+  });
+  refuses("compression.tensors: 513 rules", [&](auto& w) {
+    codec(w, pb::CODEC_F32);
+    for (int i = 0; i < 513; ++i) train(w).mutable_compression()->add_tensors();
+  });
+  unsupported("compression.feedback: number 2", [&](auto& w) {
+    codec(w, pb::CODEC_F32);
+    train(w).mutable_compression()->set_feedback(static_cast<pb::Feedback>(2));
+  });
   refuses("train.normalise: 1 means and 0 deviations",
           [](auto& w) { train(w).mutable_normalise()->add_mean(1); });
   refuses("train.normalise.deviation", [](auto& w) {

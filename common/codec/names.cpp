@@ -1,0 +1,49 @@
+#include "common/codec/names.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace chorus::codec {
+
+const std::array<Named, 10>& all_codecs() noexcept {
+  using K = CodecKind;
+  constexpr Parameters kCodes{.bits = true, .bucket = true};
+  static constexpr std::array<Named, 10> kAll{{
+      {K::f32, "f32", {}, false, {.kind = K::f32}},
+      {K::f16, "f16", {}, true, {.kind = K::f16}},
+      {K::bf16, "bf16", {}, true, {.kind = K::bf16}},
+      {K::uniform, "uniform", kCodes, false, {.kind = K::uniform}},
+      {K::qsgd, "qsgd", {.bits = true, .bucket = true, .norm = true}, false, {.kind = K::qsgd}},
+      {K::sign, "sign", {.bucket = true}, true, {.kind = K::sign}},
+      {K::rotated,
+       "rotated",
+       {.bits = true, .bucket = true, .least_error = true},
+       false,
+       {.kind = K::rotated, .bits = 4, .bucket = 8192}},
+      {K::top_k, "top_k", {.density = true}, true, {.kind = K::top_k}},
+      {K::random_k, "random_k", {.density = true}, false, {.kind = K::random_k}},
+      {K::ternary, "ternary", {.density = true}, true, {.kind = K::ternary}},
+  }};
+  return kAll;
+}
+
+const Named& named(CodecKind kind) noexcept {
+  const auto& all = all_codecs();
+  const auto found = std::find_if(
+      all.begin(), all.end(), [kind](const Named& codec) { return codec.kind == kind; });
+  return found == all.end() ? all.front() : *found;
+}
+
+std::string describe(const Codec& codec) {
+  const Named& kind = named(codec.kind);
+  std::string text(kind.name);
+  if (kind.takes.bits) text += fmt::format(", {} bit{}", codec.bits, codec.bits == 1 ? "" : "s");
+  if (kind.takes.bucket) text += fmt::format(", buckets of {}", codec.bucket);
+  if (kind.takes.density) text += fmt::format(", {:g} % of the elements", 100.0 * codec.density);
+  if (kind.takes.norm && codec.norm == CodecNorm::l2) text += ", Euclidean norm";
+  if (kind.takes.least_error && codec.least_error) text += ", least error";
+  if (codec.entropy) text += ", entropy-coded";
+  return text;
+}
+
+}  // namespace chorus::codec

@@ -1,0 +1,38 @@
+// What codecs are called, and which parameters each takes.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "chorus/codec.hpp"
+
+namespace chorus::codec {
+
+/// The parameters that a kind looks at; the others do not count.
+struct Parameters {
+  bool bits = false;
+  bool bucket = false;
+  bool density = false;
+  bool norm = false;
+  bool least_error = false;
+};
+
+struct Named {
+  CodecKind kind;
+  std::string_view name;  ///< in files and tables: "top_k"
+  Parameters takes;
+  bool biased = false;  ///< wants error feedback
+  Codec usual{};        ///< what is not said
+};
+
+/// Every codec there is.
+const std::array<Named, 10>& all_codecs() noexcept;
+
+/// @pre kind is an enumerator
+const Named& named(CodecKind kind) noexcept;
+
+/// "uniform, 8 bits, buckets of 512".
+std::string describe(const Codec& codec);
+
+}  // namespace chorus::codec

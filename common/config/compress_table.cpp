@@ -1,0 +1,89 @@
+#include "common/config/compress_table.hpp"
+
+#include <fmt/format.h>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/limits.hpp"
+#include "common/codec/method.hpp"
+#include "common/codec/names.hpp"
+
+namespace chorus::config {
+namespace {
+
+// Whether `key` may be read; written for a codec that does not take it, it is a problem.
+bool may(const TomlTable& table, std::string_view key, bool takes, const codec::Named& kind) {
+  if (takes) return true;
+  if (table.has(key)) {
+    table.problem(key, fmt::format("the codec \"{}\" does not take it; leave it out", kind.name));
+  }
+  return false;
+}
+
+/// @returns whether a codec is named
+bool read_codec(const TomlTable& table, Codec& into) {
+  std::vector<std::string_view> names;
+  for (const codec::Named& known : codec::all_codecs()) names.push_back(known.name);
+  std::size_t index = 0;
+  if (!table.require("codec", "the name of a codec such as \"uniform\"")) return false;
+  if (!table.word("codec", index, names)) return false;
+  const codec::Named& kind = codec::all_codecs().at(index);
+  Codec codec = kind.usual;
+  if (may(table, "bits", kind.takes.bits, kind)) table.whole("bits", codec.bits, {1, 8});
+  if (may(table, "bucket", kind.takes.bucket, kind)) {
+    table.whole("bucket", codec.bucket, {limits::kCodecBucketMin, limits::kCodecBucketMax});
+  }
+  if (may(table, "density", kind.takes.density, kind)) {
+    table.number("density", codec.density, {.min = 0, .max = 1, .min_excluded = true});
+  }
+  if (may(table, "norm", kind.takes.norm, kind)) {
+    table.choice("norm", codec.norm, {{"l2", CodecNorm::l2}, {"maximum", CodecNorm::maximum}});
+  }
+  if (may(table, "least_error", kind.takes.least_error, kind)) {
+    table.boolean("least_error", codec.least_error);
+  }
+  table.boolean("entropy", codec.entropy);
+  if (const auto good = codec::check_codec(codec); !good) {
+    table.problem("codec", good.error().detail);
+    return false;
+  }
+  into = codec;
+  return true;
+}
+
+bool biased(const Compression& compression) {
+  bool any = codec::named(compression.codec.kind).biased;
+  for (const TensorCodec& own : compression.tensors) {
+    any = any || codec::named(own.codec.kind).biased;
+  }
+  return any;
+}
+
+}  // namespace
+
+void read_compress(const TomlTable& table, std::optional<Compression>& into) {
+  if (!table.present()) return;
+  Compression compression;
+  bool good = read_codec(table, compression.codec);
+  const auto exceptions = table.tables("tensors");
+  if (exceptions.size() > limits::kCodecRulesMax) {
+    table.problem("tensors", fmt::format("expected at most {} tables", limits::kCodecRulesMax));
+    return;
+  }
+  for (const TomlTable& exception : exceptions) {
+    TensorCodec own;
+    if (exception.require("tensors", "a pattern of tensor names such as \"conv1.*\"")) {
+      exception.text("tensors", own.tensors, {limits::kTensorNameBytesMax});
+    }
+    good = read_codec(exception, own.codec) && good;
+    compression.tensors.push_back(std::move(own));
+  }
+  // What a biased codec leaves out would be missing for ever.
+  compression.feedback = biased(compression) ? Feedback::error : Feedback::none;
+  table.choice(
+      "feedback", compression.feedback, {{"none", Feedback::none}, {"error", Feedback::error}});
+  if (good) into = std::move(compression);
+}
+
+}  // namespace chorus::config

@@ -1,0 +1,154 @@
+// Which runs of a model travel, and the table before them.
+#include "common/codec/update_form.hpp"
+
+#include <gtest/gtest.h>
+
+#include "common/base/limits.hpp"
+
+namespace chorus::codec {
+namespace {
+
+constexpr std::uint64_t kPiece = UpdateForm::kPieceElements;
+
+TensorLayout layout_of_counts(const std::vector<std::pair<std::string, std::uint64_t>>& tensors) {
+  TensorLayout layout;
+  for (const auto& [name, count] : tensors) {
+    layout.tensors.push_back(
+        {name, {count}, layout.parameters, count, name.ends_with("running_mean")});
+    layout.parameters += count;
+  }
+  return layout;
+}
+
+TensorLayout small() {
+  return layout_of_counts({{"conv.weight", 90},
+                           {"conv.bias", 10},
+                           {"norm.weight", 10},
+                           {"norm.running_mean", 10},
+                           {"head.weight", 80},
+                           {"head.bias", 8}});
+}
+
+TrainPlan plan_with(const Codec& codec, std::vector<TensorCodec> tensors = {}) {
+  TrainPlan plan;
+  plan.compression = Compression{.codec = codec, .tensors = std::move(tensors), .seed = 5};
+  return plan;
+}
+
+constexpr Codec kUniform{.kind = CodecKind::uniform, .bucket = 64};
+constexpr Codec kTopK{.kind = CodecKind::top_k};
+
+TEST(UpdateForm, WithoutCompressionIsTheWholeModelAndNothingElse) {
+  const auto form = UpdateForm::of(TrainPlan{}, small()).value();
+  EXPECT_FALSE(form.compressed());
+  EXPECT_EQ(form.table_bytes(), 0U);
+  EXPECT_EQ(form.bytes_max(), 4 * 208U);
+  EXPECT_EQ(form.lane_elements(), 208U);
+  EXPECT_EQ(form.lane_value_max(3.0), 3.0);
+  EXPECT_EQ(form.offsets({}, 832).value(), (std::vector<std::uint64_t>{0, 832}));
+}
+
+TEST(UpdateForm, NeighboursOfOneCodecAreOneRunAndBuffersStayWhole) {
+  const auto form = UpdateForm::of(plan_with(kUniform), small()).value();
+  EXPECT_EQ(std::vector<Piece>(form.pieces().begin(), form.pieces().end()),
+            (std::vector<Piece>{{kUniform, 0, 110}, {Codec{}, 110, 10}, {kUniform, 120, 88}}));
+  EXPECT_EQ(form.table_bytes(), 8 + 3 * 4U);
+  // Two floats a bucket and a byte an element; 4 bytes for each of the buffer's.
+  EXPECT_EQ(form.bytes_max(), 20 + (2 * 8 + 110) + 40 + (2 * 8 + 88U));
+}
+
+TEST(UpdateForm, TheFirstRuleThatNamesATensorCounts) {
+  const auto form =
+      UpdateForm::of(plan_with(kUniform, {{"*.bias", Codec{}}, {"head.*", kTopK}}), small())
+          .value();
+  EXPECT_EQ(std::vector<Piece>(form.pieces().begin(), form.pieces().end()),
+            (std::vector<Piece>{{kUniform, 0, 90},
+                                {Codec{}, 90, 10},
+                                {kUniform, 100, 10},
+                                {Codec{}, 110, 10},
+                                {kTopK, 120, 80},
+                                {Codec{}, 200, 8}}));
+}
+
+TEST(UpdateForm, WhatIsNotTrainedOrStaysOnTheDeviceIsLeftOut) {
+  TrainPlan plan = plan_with(kUniform);
+  plan.trainable.frozen = {"conv.*"};
+  plan.local = {"head.bias"};
+  const auto form = UpdateForm::of(plan, small()).value();
+  EXPECT_EQ(std::vector<Piece>(form.pieces().begin(), form.pieces().end()),
+            (std::vector<Piece>{{kUniform, 100, 10}, {Codec{}, 110, 10}, {kUniform, 120, 80}}));
+  EXPECT_EQ(form.lane_elements(), 100U);
+}
+
+TEST(UpdateForm, LongRunsAreCut) {
+  const auto layout = layout_of_counts({{"a", kPiece}, {"b", kPiece + 1}});
+  const auto form = UpdateForm::of(plan_with(kUniform), layout).value();
+  ASSERT_EQ(form.pieces().size(), 3U);
+  EXPECT_EQ(form.pieces()[1], (Piece{kUniform, kPiece, kPiece}));
+  EXPECT_EQ(form.pieces()[2], (Piece{kUniform, 2 * kPiece, 1}));
+}
+
+TEST(UpdateForm, EveryPieceHasKeysOfItsOwn) {
+  TrainPlan plan = plan_with(kUniform);
+  const auto form = UpdateForm::of(plan, small()).value();
+  EXPECT_NE(form.keys(0).round, form.keys(1).round);
+  EXPECT_NE(form.keys(0).device, form.keys(1).device);
+  plan.seed = 6;  // another device of the same round
+  const auto other = UpdateForm::of(plan, small()).value();
+  EXPECT_EQ(other.keys(0).round, form.keys(0).round);
+  EXPECT_NE(other.keys(0).device, form.keys(0).device);
+}
+
+TEST(UpdateForm, RotatedPiecesNeedMoreRoom) {
+  const Codec rotated{.kind = CodecKind::rotated, .bits = 4, .bucket = 64};
+  const auto form = UpdateForm::of(plan_with(rotated), small()).value();
+  EXPECT_EQ(form.lane_elements(), 64 + 64 + 10 + 64 + 32U);
+  EXPECT_GT(form.lane_value_max(1.0), 64.0);
+}
+
+TEST(UpdateForm, TheTableIsReadBack) {
+  TrainPlan plan = plan_with(kTopK);
+  plan.compression->table = 3;
+  const auto form = UpdateForm::of(plan, small()).value();
+  const std::vector<std::uint32_t> sizes{9, 40, 5};
+  const auto table = form.table_of(sizes);
+  EXPECT_EQ(table.size(), form.table_bytes());
+  EXPECT_EQ(form.offsets(table, 20 + 54).value(), (std::vector<std::uint64_t>{20, 29, 69, 74}));
+  EXPECT_EQ(form.offsets(table, 20 + 53).error().code, errc::shape_mismatch);
+  EXPECT_EQ(form.offsets(table, 20 + 55).error().code, errc::shape_mismatch);
+  EXPECT_EQ(form.offsets(std::span(table).first(19), 74).error().code, errc::shape_mismatch);
+  plan.compression->table = 4;
+  const auto other = UpdateForm::of(plan, small()).value();
+  EXPECT_NE(other.offsets(table, 74).error().detail.find("plan of codecs 3"), std::string::npos);
+}
+
+TEST(UpdateForm, APayloadBeyondItsCodecsLargestIsRefused) {
+  const auto form = UpdateForm::of(plan_with(kUniform), small()).value();
+  const std::vector<std::uint32_t> sizes{127, 40, 104};
+  const auto table = form.table_of(sizes);
+  EXPECT_NE(form.offsets(table, 20 + 271).error().detail.find("payload 0 has 127 bytes"),
+            std::string::npos);
+}
+
+TEST(UpdateForm, RefusesWhatDoesNotFit) {
+  const auto says = [](const TrainPlan& plan, const TensorLayout& layout, const char* what) {
+    const auto form = UpdateForm::of(plan, layout);
+    ASSERT_FALSE(form);
+    EXPECT_EQ(form.error().code, errc::invalid_argument);
+    EXPECT_NE(form.error().detail.find(what), std::string::npos) << form.error().detail;
+  };
+  says(plan_with({.kind = CodecKind::uniform, .bits = 9}), small(), "bits = 9");
+  says(plan_with(kUniform, {{"dense.*", Codec{}}}), small(), "dense.*");
+  says(plan_with(kUniform, {{"*", {.kind = CodecKind::top_k, .density = 2}}}), small(), "density");
+  std::vector<TensorCodec> many(limits::kCodecRulesMax, {"*", Codec{}});
+  EXPECT_TRUE(UpdateForm::of(plan_with(kUniform, many), small()));
+  many.push_back({"*", Codec{}});
+  says(plan_with(kUniform, many), small(), "513 rules");
+  auto huge = layout_of_counts({{"a", kPiece * limits::kUpdatePiecesMax}});
+  EXPECT_TRUE(UpdateForm::of(plan_with(kUniform), huge));
+  huge = layout_of_counts({{"a", kPiece * limits::kUpdatePiecesMax + 1}});
+  says(plan_with(kUniform), huge, "20481 pieces");
+}
+
+}  // namespace
+}  // namespace chorus::codec
