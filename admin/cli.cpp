@@ -201,6 +201,12 @@ void add_job(CLI::App& app, Line& line) {
   line.when_chosen(show, [&line](Console& console, AdminLink& link) {
     return job_show(console, link, line.job, line.as_toml);
   });
+  auto* plan = command(
+      *job, "plan", "How its updates travel: the codec of each tensor", "chorus job plan digits");
+  add_job_argument(plan, line.job);
+  line.when_chosen(plan, [&line](Console& console, AdminLink& link) {
+    return job_plan(console, link, line.job);
+  });
   const auto control = [&](JobAction action, const char* name, const char* what) {
     auto* chosen = command(*job, name, what, fmt::format("chorus job {} digits", name));
     add_job_argument(chosen, line.job);

@@ -54,6 +54,8 @@ enum class JobAction { pause, resume, stop };
 Result<void> job_submit(Console& console, AdminLink& link, const std::filesystem::path& file);
 Result<void> job_list(Console& console, AdminLink& link);
 Result<void> job_show(Console& console, AdminLink& link, const std::string& job, bool as_toml);
+/// How the job's updates travel at present, tensor by tensor.
+Result<void> job_plan(Console& console, AdminLink& link, const std::string& job);
 Result<void> job_control(Console& console,
                          AdminLink& link,
                          const std::string& job,

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -120,6 +121,59 @@ Result<void> job_show(Console& console, AdminLink& link, const std::string& job,
   console.line();
   console.line(fmt::format("'chorus job show {} --toml' prints the job as it was submitted.",
                            printable(detail.summary().job())));
+  return {};
+}
+
+Result<void> job_plan(Console& console, AdminLink& link, const std::string& job) {
+  v1::AdminRequest request;
+  request.mutable_show_plan()->set_job(job);
+  v1::JobPlan plan;
+  do {
+    request.mutable_show_plan()->set_first(static_cast<std::uint32_t>(plan.lines_size()));
+    CHORUS_TRY(const auto reply, link.call(request));
+    if (!reply.has_plan()) return wrong_reply("a plan of codecs");
+    if (reply.plan().lines().empty()) break;
+    plan.MergeFrom(reply.plan());
+  } while (plan.lines_size() < static_cast<int>(plan.lines_total()));
+  if (console.json()) console.value(to_json(plan));
+
+  using enum Table::Align;
+  Table table({{"tensor", left},
+               {"parameters", right},
+               {"codec", left},
+               {"bits each", right},
+               {"bytes", right},
+               {"error", right}});
+  const auto add = [&table](const v1::PlanLine& line) {
+    const double bits = 8.0 * static_cast<double>(line.bytes()) /
+                        std::max(1.0, static_cast<double>(line.parameters()));
+    table.add({line.tensor(),
+               human_count(line.parameters()),
+               line.codec().empty() ? "not sent" : line.codec(),
+               fmt::format("{:.2f}", bits),
+               human_bytes(line.bytes()),
+               line.has_error() ? fmt::format("{:.2e}", line.error()) : "–"});
+  };
+  v1::PlanLine total;
+  total.set_tensor("all");
+  for (const auto& line : plan.lines()) {
+    add(line);
+    total.set_parameters(total.parameters() + line.parameters());
+    total.set_bytes(total.bytes() + line.bytes());
+    if (line.has_error()) total.set_error(total.error() + line.error());
+  }
+  total.set_codec(fmt::format("{:.1f} times less than float32",
+                              4.0 * static_cast<double>(total.parameters()) /
+                                  std::max(1.0, static_cast<double>(total.bytes()))));
+  table.rule();
+  add(total);
+  for (const auto& line : table.lines()) console.line(line);
+  console.line();
+  console.line(plan.first_round() > 0
+                   ? fmt::format("Codecs were chosen for round {}, from what was learned before.",
+                                 plan.first_round())
+                   : std::string("Codecs are as the job file says."));
+  if (plan.every() > 0) console.line(fmt::format("They change every {} rounds.", plan.every()));
   return {};
 }
 

@@ -82,8 +82,8 @@ Result<void> Driver::load_unfinished() {
   CHORUS_TRY(unfinished_, parts_.state->unfinished_upload(&damage));
   if (!damage.empty()) spdlog::warn("an unfinished upload is dropped: {}", damage);
   if (!unfinished_) return KeptState::discard(parts_.state->kept_path());
-  CHORUS_TRY(auto buffer, UpdateBuffer::create(unfinished_->bytes / sizeof(float)));
-  CHORUS_OK(parts_.state->read_upload(std::as_writable_bytes(buffer.span())));
+  CHORUS_TRY(auto buffer, UpdateBuffer::create(unfinished_->bytes));
+  CHORUS_OK(parts_.state->read_upload(buffer.span()));
   update_ = std::make_shared<UpdateBuffer>(std::move(buffer));
   return {};
 }
@@ -262,6 +262,7 @@ void Driver::perform(const StartTask&) {
     model_.release();
     if (!finished) return TaskFailed{std::move(finished).error()};
     update_ = std::move(finished->update);
+    scratch_ = std::move(finished->scratch);
     return TaskFinished{std::move(finished->offer)};
   });
 }
@@ -272,7 +273,7 @@ void Driver::perform(const CancelTask&) {
 
 void Driver::perform(const SendBody& action) {
   if (connection_ == nullptr || update_ == nullptr) return;
-  connection_->send_body({update_, std::as_bytes(update_->span())}, action.offset);
+  connection_->send_body({update_, update_->span()}, action.offset);
 }
 
 void Driver::perform(const StopBody&) {
@@ -285,10 +286,12 @@ void Driver::perform(const DropUpload& action) {
   const auto settled =
       action.accepted ? KeptState::accept(kept, *action.accepted) : KeptState::discard(kept);
   if (!settled) spdlog::warn("local state of the last task: {}", settled.error().to_string());
-  const bool keep =
-      update_ != nullptr && update_.use_count() == 1 &&
-      (!parts_.options->cache_versions || update_->size() * sizeof(float) <= kKeepBytesMax);
-  if (keep) scratch_ = std::move(update_);
+  const auto worth_keeping = [this](const std::shared_ptr<UpdateBuffer>& buffer) {
+    return buffer != nullptr && buffer.use_count() == 1 &&
+           (!parts_.options->cache_versions || buffer->size() <= kKeepBytesMax);
+  };
+  if (!worth_keeping(scratch_)) scratch_.reset();
+  if (scratch_ == nullptr && worth_keeping(update_)) scratch_ = std::move(update_);
   update_.reset();
   if (auto dropped = parts_.state->drop_upload(); !dropped) {
     spdlog::warn("a settled upload stays in the state folder: {}", dropped.error().to_string());

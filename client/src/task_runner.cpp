@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "chorus/kernels/kernels.hpp"
+#include "client/src/update_encoder.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
@@ -103,6 +104,21 @@ Result<void> check_kinds(const TaskReport& report, const TrainPlan& plan) {
               "the trainer's report has other parts than the plan asks for");
 }
 
+Result<void> check_finite(std::span<const float> tile, std::string_view what, std::size_t at) {
+  if (kernels::stats_f32(tile).finite) return {};
+  return fail(errc::not_finite,
+              std::string(what) + " holds a NaN or an infinity within elements " +
+                  std::to_string(at) + " to " + std::to_string(at + tile.size() - 1) +
+                  "; training diverged");
+}
+
+// Codecs are for the difference of models; nobody has asked for other parts beside it yet.
+Result<void> check_compression(const TrainPlan& plan) {
+  if (!plan.compression || tensor::reports_of(plan) == std::vector{ReportKind::delta}) return {};
+  return fail(errc::unsupported_feature,
+              "the plan compresses a report that is not the difference of models alone");
+}
+
 // Body and hash of a report, written as it is formed.
 class BodyMaker {
  public:
@@ -113,7 +129,8 @@ class BodyMaker {
     for (std::size_t at = 0; at < y.size(); at += kTileFloats) {
       const auto tile = y.subspan(at, std::min(kTileFloats, y.size() - at));
       kernels::subtract_f32(tile, x.subspan(at, tile.size()), tile);
-      CHORUS_OK(add_tile(tile, "the update", at));
+      CHORUS_OK(check_finite(tile, "the update", at));
+      CHORUS_OK(add_bytes(std::as_bytes(tile)));
     }
     return {};
   }
@@ -121,27 +138,21 @@ class BodyMaker {
   Result<void> add(std::span<const float> numbers, std::string_view what) {
     for (std::size_t at = 0; at < numbers.size(); at += kTileFloats) {
       const auto tile = numbers.subspan(at, std::min(kTileFloats, numbers.size() - at));
-      CHORUS_OK(add_tile(tile, what, at));
+      CHORUS_OK(check_finite(tile, what, at));
+      CHORUS_OK(add_bytes(std::as_bytes(tile)));
     }
     return {};
   }
 
-  BodyDigest digest() const { return hasher_.digest(); }
-
- private:
-  Result<void> add_tile(std::span<const float> tile, std::string_view what, std::size_t at) {
-    if (!kernels::stats_f32(tile).finite) {
-      return fail(errc::not_finite,
-                  std::string(what) + " holds a NaN or an infinity within elements " +
-                      std::to_string(at) + " to " + std::to_string(at + tile.size() - 1) +
-                      "; training diverged");
-    }
-    const auto bytes = std::as_bytes(tile);
+  Result<void> add_bytes(std::span<const std::byte> bytes) {
     hasher_.update(bytes);
     if (!writer_) return {};
     return writer_->append(bytes);
   }
 
+  BodyDigest digest() const { return hasher_.digest(); }
+
+ private:
   std::optional<StateFolder::UploadWriter>& writer_;
   BodyHasher hasher_;
 };
@@ -154,12 +165,16 @@ std::vector<wire::ReportPart> parts_of(const TaskReport& report, std::size_t par
   return parts;
 }
 
+std::span<float> floats_of(UpdateBuffer& buffer) {
+  return {reinterpret_cast<float*>(buffer.data()), buffer.size() / sizeof(float)};
+}
+
 // A body of several parts, in a buffer of its own: y is where the first one is.
 Result<std::shared_ptr<UpdateBuffer>> gather(const TaskReport& report, std::span<const float> y) {
   std::size_t count = report.delta ? y.size() : 0;
   for (const ReportPart& part : report.parts) count += part.numbers.size();
-  CHORUS_TRY(auto made, UpdateBuffer::create(count));
-  auto* next = made.begin();
+  CHORUS_TRY(auto made, UpdateBuffer::create(count * sizeof(float)));
+  auto* next = floats_of(made).data();
   if (report.delta) next = std::copy(y.begin(), y.end(), next);
   for (const ReportPart& part : report.parts) {
     next = std::copy(part.numbers.begin(), part.numbers.end(), next);
@@ -169,13 +184,28 @@ Result<std::shared_ptr<UpdateBuffer>> gather(const TaskReport& report, std::span
 
 Result<std::shared_ptr<UpdateBuffer>> copy_of(const TaskInput& input) {
   std::shared_ptr<UpdateBuffer> y = input.scratch;
-  if (y == nullptr || y->size() != input.parameters.size()) {
+  if (y == nullptr || y->size() != input.parameters.size_bytes()) {
     y.reset();
-    CHORUS_TRY(auto fresh, UpdateBuffer::create(input.parameters.size()));
+    CHORUS_TRY(auto fresh, UpdateBuffer::create(input.parameters.size_bytes()));
     y = std::make_shared<UpdateBuffer>(std::move(fresh));
   }
-  std::copy(input.parameters.begin(), input.parameters.end(), y->begin());
+  std::copy(input.parameters.begin(), input.parameters.end(), floats_of(*y).begin());
   return y;
+}
+
+// y becomes y - x.
+Result<void> subtract(std::span<float> y, std::span<const float> x) {
+  kernels::subtract_f32(y, x, y);
+  return check_finite(y, "the update", 0);
+}
+
+Result<std::shared_ptr<UpdateBuffer>> compressed(const TrainPlan& plan,
+                                                 const TaskInput& input,
+                                                 std::span<const float> delta) {
+  CHORUS_TRY(const auto body, encode_update(plan, *input.layout, delta, input.state));
+  CHORUS_TRY(auto made, UpdateBuffer::create(body.size()));
+  std::copy(body.begin(), body.end(), made.begin());
+  return std::make_shared<UpdateBuffer>(std::move(made));
 }
 
 wire::Offer offer_of(const wire::Work& work, const TaskReport& report, double seconds) {
@@ -198,11 +228,12 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   using Clock = std::chrono::steady_clock;
   const auto began = Clock::now();
   const bool trains = input.work->task.kind == TaskKind::train;
+  if (trains) CHORUS_OK(check_compression(std::get<TrainPlan>(input.work->plan)));
   FinishedTask finished;
   std::span<float> y;
   if (trains) {
     CHORUS_TRY(finished.update, copy_of(input));
-    y = finished.update->span();
+    y = floats_of(*finished.update);
   }
   CHORUS_TRY(const TaskReport report, call(trainer, input, y));
   if (input.cancel->cancelled()) return fail(errc::cancelled, "the task is no longer wanted");
@@ -212,19 +243,30 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   finished.offer = offer_of(*input.work, report, seconds.count());
   if (!trains) return finished;
 
+  const auto& plan = std::get<TrainPlan>(input.work->plan);
   std::optional<StateFolder::UploadWriter> writer;
   if (input.durable != nullptr) {
     CHORUS_TRY(writer, input.durable->write_upload());
   }
   BodyMaker body(writer);
-  if (report.delta) CHORUS_OK(body.add_difference(y, input.parameters));
-  for (const ReportPart& part : report.parts) CHORUS_OK(body.add(part.numbers, "the report"));
+  if (plan.compression) {
+    CHORUS_OK(subtract(y, input.parameters));
+    if (plan.compression->feedback != Feedback::none && input.state != nullptr) {
+      finished.offer.state_epoch = input.state->epoch();
+    }
+    finished.scratch = std::move(finished.update);
+    CHORUS_TRY(finished.update, compressed(plan, input, y));
+    CHORUS_OK(body.add_bytes(finished.update->span()));
+  } else {
+    if (report.delta) CHORUS_OK(body.add_difference(y, input.parameters));
+    for (const ReportPart& part : report.parts) CHORUS_OK(body.add(part.numbers, "the report"));
+  }
   if (!report.parts.empty()) {
     finished.offer.parts = parts_of(report, y.size());
     CHORUS_TRY(finished.update, gather(report, y));
   }
   finished.offer.digest = body.digest();
-  finished.offer.bytes = finished.update->size() * sizeof(float);
+  finished.offer.bytes = finished.update->size();
   // An upload that counts has its state beside it.
   if (input.state != nullptr) CHORUS_OK(input.state->stage());
   if (writer) CHORUS_OK(writer->commit(finished.offer));

@@ -13,12 +13,13 @@
 
 namespace chorus::client {
 
-using UpdateBuffer = tensor::AlignedBuffer<float>;
+/// Aligned: a plain update is trained in place, as floats.
+using UpdateBuffer = tensor::AlignedBuffer<std::byte>;
 
-/// A finished task. `update` is null for an evaluation.
 struct FinishedTask {
   wire::Offer offer;
-  std::shared_ptr<UpdateBuffer> update;
+  std::shared_ptr<UpdateBuffer> update;   ///< the body; null for an evaluation
+  std::shared_ptr<UpdateBuffer> scratch;  ///< of the next task; null if `update` will do
 };
 
 struct TaskInput {
@@ -31,8 +32,9 @@ struct TaskInput {
   std::shared_ptr<UpdateBuffer> scratch;  ///< of a former task, to be used again; may be null
 };
 
-/// Calls the trainer, forms the body (y - x, then the other parts of the report), checks it and the
-/// report, and makes it durable, after the local state that belongs to it.
+/// Calls the trainer, forms the body (y - x, compressed or with the other parts of the report
+/// behind it), checks it and the report, and makes it durable, after the local state that belongs
+/// to it.
 /// @errors of the trainer; cancelled; not_finite (the body has a NaN or an infinity);
 ///         weight_out_of_range (no examples); invalid_argument (metrics, parts); busy (memory);
 ///         io_failed, disk_full; internal (an exception)

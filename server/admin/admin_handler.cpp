@@ -128,6 +128,7 @@ AdminHandler::Reply AdminHandler::dispatch(Peer peer, const v1::AdminRequest& re
     case Call::kSubmitJob:
     case Call::kListJobs:
     case Call::kShowJob:
+    case Call::kShowPlan:
     case Call::kControlJob:
       co_return co_await jobs(std::move(peer), request, std::move(body));
     case Call::kListRounds:
@@ -160,6 +161,19 @@ AdminHandler::Reply AdminHandler::jobs(Peer peer, const v1::AdminRequest& reques
     for (const auto& [name, runner] : board_.jobs())
       put(*runner, *reply.mutable_jobs()->add_jobs());
     reply.mutable_jobs();
+    co_return reply;
+  }
+  if (request.has_show_plan()) {
+    CHORUS_CO_TRY(const auto runner, board_.find(JobId{request.show_plan().job()}));
+    CHORUS_CO_TRY(const auto lines, runner->codecs().lines());
+    v1::JobPlan& plan = *reply.mutable_plan();
+    plan.set_job(runner->row().job.value);
+    plan.set_first_round(runner->codecs().since().value);
+    if (const auto& adapt = runner->config().adapt) plan.set_every(adapt->every);
+    plan.set_lines_total(static_cast<std::uint32_t>(lines.size()));
+    const std::size_t first = std::min<std::size_t>(request.show_plan().first(), lines.size());
+    const std::size_t last = std::min(lines.size(), first + limits::kPageRowsMax);
+    for (std::size_t i = first; i < last; ++i) put(lines[i], *plan.add_lines());
     co_return reply;
   }
   std::shared_ptr<JobRunner> runner;

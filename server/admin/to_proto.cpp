@@ -1,5 +1,6 @@
 #include "server/admin/to_proto.hpp"
 
+#include "common/codec/names.hpp"
 #include "common/crypto/digest.hpp"
 
 namespace chorus::server {
@@ -114,6 +115,14 @@ void put(const VersionRow& row, const Sha256& current, v1::ModelSummary& out) {
   out.set_created_ms(ms(row.created_at));
   out.set_current(row.sha256 == current);
   out.set_removed(!row.kept);
+}
+
+void put(const PlanLine& line, v1::PlanLine& out) {
+  out.set_tensor(line.name);
+  out.set_parameters(line.parameters);
+  if (line.codec) out.set_codec(codec::describe(*line.codec));
+  out.set_bytes(line.bytes);
+  if (line.error) out.set_error(*line.error);
 }
 
 void put(const AuditRow& row, v1::AuditEntry& out) {

@@ -12,6 +12,7 @@ void put(const RoundRow& row, v1::RoundSummary& out);
 void put(const ReceiptRow& row, v1::RoundDevice& out);
 void put(const DeviceRow& row, bool connected, v1::DeviceSummary& out);
 void put(const VersionRow& row, const Sha256& current, v1::ModelSummary& out);
+void put(const PlanLine& line, v1::PlanLine& out);
 void put(const AuditRow& row, v1::AuditEntry& out);
 void put(const std::vector<Metric>& metrics,
          google::protobuf::RepeatedPtrField<v1::MetricPoint>& out);

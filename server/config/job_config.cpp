@@ -6,6 +6,9 @@
 
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/names.hpp"
+#include "common/codec/update_form.hpp"
+#include "common/config/compress_table.hpp"
 #include "common/config/model_table.hpp"
 #include "common/config/toml_reader.hpp"
 #include "common/config/train_table.hpp"
@@ -123,7 +126,10 @@ void read_selection(const TomlTable& table, std::span<const SelectionEntry> all,
 // The sums must have room for the largest update of every invited device, with digits to spare.
 void check_sums(const TomlTable& limits_table, const StrategyEntry& entry, const JobConfig& job) {
   const auto strategy = entry.make({job.train, job.limits.examples_max, job.strategy_options});
-  const LaneBounds bounds{invited(job.round.pace), strategy->weight_max(), job.limits.value_max};
+  const auto form = codec::UpdateForm::of(job.train, *layout_of(job.model));
+  if (!form) return;  // check_compress() has said so
+  const LaneBounds bounds{
+      invited(job.round.pace), strategy->weight_max(), form->lane_value_max(job.limits.value_max)};
   if (auto scale = lane_scale(bounds); !scale) {
     limits_table.problem(
         "examples_max",
@@ -152,6 +158,54 @@ void check_patterns(const TomlTable& table, const JobConfig& job) {
   }
 }
 
+// The codecs against the rest of the plan and the model. @pre both are good
+void check_compress(const TomlTable& table, const JobConfig& job) {
+  if (!job.train.compression) return;
+  const auto form = codec::UpdateForm::of(job.train, *layout_of(job.model));
+  if (!form) {
+    table.problem("tensors", form.error().detail);
+  } else if (form->pieces().empty()) {
+    table.problem("codec", "the plan leaves nothing to send: every trained tensor is local");
+  }
+}
+
+void read_adapt(const TomlTable& table, JobConfig& into) {
+  if (!table.present()) return;
+  AdaptOptions adapt;
+  table.whole("every", adapt.every, {1, kRoundsMax});
+  adapt.window = std::min(adapt.window, adapt.every);
+  table.whole("window", adapt.window, {1, adapt.every});
+  table.number("budget", adapt.budget, {.min = 0, .max = 100, .min_excluded = true});
+  into.adapt = adapt;
+}
+
+// @pre model, plan and codecs are good
+void check_adapt(const TomlTable& table, const JobConfig& job) {
+  if (!job.adapt || !job.train.compression) return;
+  const Compression& compression = *job.train.compression;
+  if (choices_beside(compression.codec).empty()) {
+    table.problem("every",
+                  fmt::format("the codec \"{}\" has neither bits nor a density to choose",
+                              codec::named(compression.codec.kind).name));
+    return;
+  }
+  if (job.keep_versions > 0 && job.keep_versions <= job.adapt->window) {
+    table.problem(
+        "window",
+        fmt::format("expected less than [job] keep_versions = {}: older versions are gone",
+                    job.keep_versions));
+  }
+  const auto tensors = planned_tensors(job.train, *layout_of(job.model));
+  const std::size_t rules = tensors ? tensors->size() + compression.tensors.size() : 0;
+  if (rules > limits::kCodecRulesMax) {
+    table.problem("every",
+                  fmt::format("a plan would need {} rules, one for each tensor; at most {} are "
+                              "allowed: name those of one codec in [[compress.tensors]]",
+                              rules,
+                              limits::kCodecRulesMax));
+  }
+}
+
 }  // namespace
 
 Result<JobConfig> parse_job(std::string_view text,
@@ -176,6 +230,12 @@ Result<JobConfig> parse_job(std::string_view text,
     check_patterns(train, job);
   }
   job.evaluate.normalise = job.train.normalise;
+  const auto compress = root.table("compress");
+  config::read_compress(compress, job.train.compression);
+  const auto adapt = compress.table("adapt");
+  read_adapt(adapt, job);
+  if (file.ok()) check_compress(compress, job);
+  if (file.ok()) check_adapt(adapt, job);
   read_pace(root.table("pace"), job.round.pace);
   const auto limits_table = root.table("limits");
   read_limits(limits_table, job.limits);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "chorus/plan.hpp"
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
+#include "server/compress/codec_plan.hpp"
 #include "server/round/round_types.hpp"
 #include "server/selection/selection.hpp"
 #include "server/strategy/strategy.hpp"
@@ -30,6 +32,7 @@ struct JobConfig {
   ModelSpec model;    ///< checked: layout_of() succeeds
   TrainPlan train;    ///< its seed is 0: the strategy sets it per device
   EvaluatePlan evaluate;
+  std::optional<AdaptOptions> adapt;  ///< codecs are chosen anew from time to time
   UpdateLimits limits;
   std::string strategy = "fedavg";
   StrategyOptions strategy_options;  ///< complete and checked

@@ -173,6 +173,11 @@ meta = "none"
 # "received": learns from the scores of the received model, too, so as not to forget. [none]
 distil = "none"
 
+# Updates travel as float32 unless a codec is named (docs/compression.md):
+# [compress]
+# codec = "uniform"
+# bits = 8
+
 [pace]
 # Devices whose updates are wanted in a round. [10]
 cohort = 10

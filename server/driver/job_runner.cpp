@@ -58,7 +58,8 @@ JobRunner::JobRunner(Context& context, DeviceDirectory& devices, JobConfig confi
       row_(std::move(row)),
       strategy_(make_strategy(config_)),
       machine_(config_.round, make_selection(config_.selection)),
-      parameters_(layout_of(config_.model).value().parameters),
+      layout_(layout_of(config_.model).value()),
+      codecs_(context, config_, layout_),
       traffic_(std::make_shared<RoundTraffic>()),
       wakeup_(context.control) {}
 
@@ -227,9 +228,9 @@ OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer&
   meta.metrics = offer.metrics;
   feed(OfferMade{client, offer.task.round, offer.examples});
   if (decision_.kind != OfferDecision::Kind::take) return std::exchange(decision_, {});
-  const auto parts = check_parts(offer, parameters_);
+  const auto parts = check_parts(offer, layout_.parameters);
   const Result<std::uint64_t> weight =
-      parts ? check_offer(meta) : Result<std::uint64_t>(parts.error());
+      parts ? check_offer(*work_->form, meta) : Result<std::uint64_t>(parts.error());
   if (!weight) {
     decision_ = OfferDecision{};
     upload_failed(client, offer.task.round, true, weight.error());
@@ -239,6 +240,7 @@ OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer&
     return std::exchange(decision_, {});
   }
   auto target = std::make_shared<UploadTarget>();
+  target->form = work_->form;
   target->journal = work_->journal;
   target->traffic = work_->traffic;
   target->task = offer.task;
@@ -250,12 +252,16 @@ OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer&
   return std::exchange(decision_, {});
 }
 
-Result<std::uint64_t> JobRunner::check_offer(const UpdateMeta& meta) const {
-  const std::uint64_t expected = parameters_ * sizeof(float);
-  if (meta.bytes != expected) {
+Result<std::uint64_t> JobRunner::check_offer(const codec::UpdateForm& form,
+                                             const UpdateMeta& meta) const {
+  const std::uint64_t most = form.bytes_max();
+  const bool fits = form.compressed() ? meta.bytes >= form.table_bytes() && meta.bytes <= most
+                                      : meta.bytes == most;
+  if (!fits) {
     return fail(errc::shape_mismatch,
                 "the update has " + std::to_string(meta.bytes) + " bytes; the model's " +
-                    std::to_string(parameters_) + " parameters need " + std::to_string(expected));
+                    std::to_string(layout_.parameters) + " parameters need " +
+                    (form.compressed() ? "at most " : "") + std::to_string(most));
   }
   if (meta.base != row_.current_version) {
     return fail(errc::shape_mismatch,
@@ -416,7 +422,9 @@ wire::Work JobRunner::work_message(const ClientId& client, TaskKind kind, RoundI
   work.spec = config_.model;
   const RoundContext where{row_.job, round, config_.round.seed};
   if (kind == TaskKind::train) {
-    work.plan = strategy_->plan(where, client);
+    TrainPlan plan = strategy_->plan(where, client);
+    plan.compression = codecs_.compression_of(round);
+    work.plan = std::move(plan);
   } else {
     work.plan = config_.evaluate;
   }

@@ -19,6 +19,7 @@
 #include "common/wire/messages.hpp"
 #include "server/config/job_config.hpp"
 #include "server/driver/context.hpp"
+#include "server/driver/job_codecs.hpp"
 #include "server/driver/session_link.hpp"
 #include "server/round/round_machine.hpp"
 #include "server/strategy/strategy.hpp"
@@ -72,10 +73,11 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   const JobRow& row() const noexcept { return row_; }
   const RoundMachine& machine() const noexcept { return machine_; }
   std::uint64_t revision() const noexcept { return revision_; }
-  std::uint64_t parameters() const noexcept { return parameters_; }
+  std::uint64_t parameters() const noexcept { return layout_.parameters; }
   /// The round in progress as a row; empty between rounds.
   std::optional<RoundRow> current() const;
   std::vector<ReceiptRow> current_receipts() const;
+  const JobCodecs& codecs() const noexcept { return codecs_; }
   /// Nothing of this job is on its way to a disk.
   bool idle() const noexcept { return in_flight_ == 0; }
 
@@ -96,6 +98,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   /// What belongs to one open round; kept alive by whatever still works on it.
   struct Work {
     RoundId round;
+    Lane::Form form;  ///< of its updates
     std::shared_ptr<RoundJournal> journal;
     std::shared_ptr<RoundTraffic> traffic;
     std::optional<Sums> sums;
@@ -152,14 +155,14 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   /// Gives `work` its lane: as the checkpoint has it, or the last
   /// round's begun anew, or a new one within the memory budget.
   Result<void> make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint);
-  LaneBounds lane_bounds() const;
+  LaneBounds lane_bounds(const codec::UpdateForm& form) const;
   RoundRow round_row(RoundState state, std::string why) const;
   std::vector<ReceiptRow> receipts() const;
   std::vector<Metric> train_metrics() const;
   wire::Work work_message(const ClientId& client, TaskKind kind, RoundId round) const;
   bool expects(const SendWork& work) const;
   OfferDecision offer_update(const ClientId& client, const wire::Offer& offer);
-  Result<std::uint64_t> check_offer(const UpdateMeta& meta) const;
+  Result<std::uint64_t> check_offer(const codec::UpdateForm& form, const UpdateMeta& meta) const;
   void arm_timer();
   void tell_watchers();
   /// @pre on the store thread
@@ -172,7 +175,8 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   JobRow row_;
   std::unique_ptr<Strategy> strategy_;
   RoundMachine machine_;
-  std::uint64_t parameters_ = 0;
+  TensorLayout layout_;
+  JobCodecs codecs_;
   std::shared_ptr<const VersionReader> base_;  ///< the current version
   std::shared_ptr<Work> work_;                 ///< the open round, or the one just published
   std::optional<Sums> spare_sums_;             ///< between the rounds of a running job

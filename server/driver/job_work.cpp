@@ -26,26 +26,12 @@ namespace {
 
 constexpr auto kStorePause = std::chrono::milliseconds(1);
 
-/// Coordinates below which one thread folds alone.
-constexpr std::uint64_t kFoldShardMin = 1U << 18U;
-
 asio::awaitable<void> fold_shard(Lane& lane,
                                  std::span<const Contribution> updates,
                                  LaneRange& range,
                                  Result<void>& outcome) {
   outcome = lane.fold(updates, range);
   co_return;
-}
-
-/// All coordinates, cut into one range per compute thread.
-std::vector<LaneRange> shards_of(std::uint64_t total, unsigned threads) {
-  const std::uint64_t count = std::clamp<std::uint64_t>(total / kFoldShardMin, 1, threads);
-  std::vector<LaneRange> shards;
-  for (std::uint64_t shard = 0; shard < count; ++shard) {
-    const std::uint64_t first = total * shard / count;
-    shards.push_back(LaneRange{first, total * (shard + 1) / count - first});
-  }
-  return shards;
 }
 
 /// Folds each range on a thread of its own.
@@ -124,16 +110,22 @@ Result<std::unique_ptr<RoundJournal>> JobRunner::open_journal(
   return RoundJournal::open(context_.journal_folder / options.name, options, found);
 }
 
-LaneBounds JobRunner::lane_bounds() const {
-  return LaneBounds{machine_.invited(), strategy_->weight_max(), config_.limits.value_max};
+LaneBounds JobRunner::lane_bounds(const codec::UpdateForm& form) const {
+  return LaneBounds{
+      machine_.invited(), strategy_->weight_max(), form.lane_value_max(config_.limits.value_max)};
 }
 
 Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint) {
-  if (spare_sums_ && !checkpoint) {
-    work.sums = std::exchange(spare_sums_, std::nullopt);
-    return work.sums->lane.restart(lane_bounds());
+  const LaneBounds bounds = lane_bounds(*work.form);
+  const std::uint64_t elements = work.form->lane_elements();
+  if (spare_sums_ && (checkpoint || spare_sums_->lane.sums().size() != elements)) {
+    spare_sums_.reset();
   }
-  const std::uint64_t bytes = parameters_ * sizeof(std::int64_t);
+  if (spare_sums_) {
+    work.sums = std::exchange(spare_sums_, std::nullopt);
+    return work.sums->lane.restart(work.form, bounds);
+  }
+  const std::uint64_t bytes = elements * sizeof(std::int64_t);
   auto memory = context_.memory->take(bytes);
   if (!memory) {
     return fail(errc::busy,
@@ -143,8 +135,8 @@ Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> chec
                     " of limits.memory_budget are left: raise it, or pause another job");
   }
   CHORUS_TRY(Lane lane,
-             checkpoint ? Lane::restore(std::move(*checkpoint), lane_bounds())
-                        : Lane::create(parameters_, lane_bounds()));
+             checkpoint ? Lane::restore(std::move(*checkpoint), work.form, bounds)
+                        : Lane::create(work.form, bounds));
   work.sums.emplace(Sums{std::move(memory), std::move(lane)});
   return {};
 }
@@ -164,7 +156,14 @@ asio::awaitable<void> JobRunner::open_round(OpenRound action) {
   work->traffic = traffic_;
   work->cohort = action.cohort;
   work->opened_at = context_.now();
-  if (auto made = make_lane(*work, std::nullopt); !made) {
+  auto made = co_await codecs_.renew(work->round, base_);
+  if (made) {
+    made = [this, &work]() -> Result<void> {
+      CHORUS_TRY(work->form, codecs_.form_of(work->round));
+      return make_lane(*work, std::nullopt);
+    }();
+  }
+  if (!made) {
     feed(StoreFailed{made.error().to_string()});
     co_return;
   }
@@ -242,7 +241,7 @@ void JobRunner::choose_batch() {
     const auto count = static_cast<std::ptrdiff_t>(std::min(to_fold_.size(), limits::kFoldBatch));
     work_->batch.emplace();
     work_->batch->clients.assign(to_fold_.begin(), to_fold_.begin() + count);
-    work_->batch->left = shards_of(parameters_, context_.compute_threads);
+    work_->batch->left = work_->sums->lane.shards(context_.compute_threads);
   }
   const auto& chosen = work_->batch->clients;
   std::erase_if(to_fold_, [&chosen](const ClientId& client) {
@@ -257,7 +256,9 @@ asio::awaitable<Result<void>> JobRunner::fold_batch() {
   auto open = [&work, &batch, &updates]() -> Result<void> {
     for (const ClientId& client : batch.clients) {
       CHORUS_TRY(auto reader, work->journal->reader(client));
-      updates.push_back(Contribution{std::move(reader), work->weights.at(client)});
+      CHORUS_TRY(auto body, UpdateBody::open(std::move(reader), *work->form));
+      updates.push_back(Contribution{std::make_shared<const UpdateBody>(std::move(body)),
+                                     work->weights.at(client)});
     }
     return {};
   };
@@ -423,6 +424,7 @@ asio::awaitable<Result<void>> JobRunner::restore() {
   std::optional<RoundRow> open;
   auto read = [this, &open, &job]() -> Result<void> {
     CHORUS_TRY(open, context_.ledger->open_round_of(row_.job));
+    CHORUS_OK(codecs_.load(open ? open->round : job.last_round));
     if (open || job.last_round.value == 0) return {};
     CHORUS_TRY(const RoundRow last, context_.ledger->round(row_.job, job.last_round));
     if (last.state != RoundState::published || last.evaluated > 0) return {};
@@ -449,6 +451,7 @@ asio::awaitable<Result<void>> JobRunner::restore_open_round(RoundRow row, Restor
   work->traffic = traffic_;
   work->cohort = row.cohort;
   work->opened_at = row.opened_at;
+  CHORUS_CO_TRY(work->form, codecs_.form_of(work->round));
   RoundJournal::Recovered found;
   auto open = [this, &work, &found]() -> Result<void> {
     CHORUS_TRY(work->journal, open_journal(work->round, found));
@@ -465,7 +468,7 @@ asio::awaitable<Result<void>> JobRunner::restore_open_round(RoundRow row, Restor
   std::vector<UpdateMeta> accepted = work->folded;
   accepted.insert(accepted.end(), found.committed.begin(), found.committed.end());
   for (const UpdateMeta& meta : accepted) {
-    CHORUS_CO_TRY(work->weights[meta.client], check_offer(meta));
+    CHORUS_CO_TRY(work->weights[meta.client], check_offer(*work->form, meta));
     work->metas[meta.client] = meta;
     restored.examples[meta.client] = meta.examples;
   }

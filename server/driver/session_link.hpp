@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/base/types.hpp"
+#include "common/codec/update_form.hpp"
 #include "common/wire/messages.hpp"
 #include "server/store/journal.hpp"
 #include "server/store/versions.hpp"
@@ -21,6 +22,7 @@ struct RoundTraffic {
 
 /// Where the body of a wanted update goes, and what it must be.
 struct UploadTarget {
+  std::shared_ptr<const codec::UpdateForm> form;
   std::shared_ptr<RoundJournal> journal;  ///< on the store thread only
   std::shared_ptr<RoundTraffic> traffic;
   TaskRef task;

@@ -70,6 +70,8 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
   /// Offers, and what follows from them; a message of the peer that ended an upload comes back.
   Async<Next> handle_offer(wire::Offer offer);
   Async<Next> receive_upload(std::shared_ptr<const UploadTarget> target);
+  /// @errors of the body; servers_fault() ones of reading it
+  Async<void> check_compressed(const UploadTarget& target);
   Async<Next> reject_upload(std::shared_ptr<const UploadTarget> target, Failure why);
   Async<Next> store_failed(std::shared_ptr<const UploadTarget> target, Failure why);
   Async<Next> refuse_upload(std::shared_ptr<const UploadTarget> target, Failure why);

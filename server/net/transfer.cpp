@@ -11,6 +11,7 @@
 #include "common/tensor/aligned_buffer.hpp"
 #include "server/driver/fail_point.hpp"
 #include "server/net/session.hpp"
+#include "server/update/update_body.hpp"
 #include "server/update/validator.hpp"
 
 namespace chorus::server {
@@ -33,14 +34,15 @@ bool closed_meanwhile(const Failure& failure) {
 }
 
 bool servers_fault(errc code) {
-  return code == errc::disk_full || code == errc::io_failed || code == errc::internal;
+  return code == errc::disk_full || code == errc::io_failed || code == errc::corrupt_data ||
+         code == errc::internal;
 }
 
 Failure round_closed() {
   return fail(errc::task_closed, "the round has closed without this update");
 }
 
-/// Checks a body as it arrives: place, digest, values.
+/// Checks a body as it arrives: place, digest and, of plain updates, values.
 class BodyCheck {
  public:
   BodyCheck(const UploadTarget& target) : target_(target), validator_(target.value_max) {}
@@ -48,10 +50,13 @@ class BodyCheck {
   std::uint64_t offset() const noexcept { return offset_; }
   bool complete() const noexcept { return offset_ == target_.meta.bytes; }
 
-  Result<void> take(std::span<const std::byte> body, std::span<const float> values) {
+  /// @param body  aligned as floats are
+  Result<void> take(std::span<const std::byte> body) {
     hasher_.update(body);
     offset_ += body.size();
-    return validator_.check(values);
+    if (target_.form->compressed()) return {};
+    return validator_.check(
+        {reinterpret_cast<const float*>(body.data()), body.size() / sizeof(float)});
   }
 
   Result<void> place(std::uint64_t at, std::size_t length) const {
@@ -62,7 +67,7 @@ class BodyCheck {
                       std::to_string(target_.meta.bytes) + " bytes that stands at " +
                       std::to_string(offset_));
     }
-    if (length % sizeof(float) != 0) {
+    if (!target_.form->compressed() && length % sizeof(float) != 0) {
       return fail(errc::unexpected_message,
                   "a chunk of " + std::to_string(length) +
                       " bytes cuts a float32 in two; lengths are multiples of 4");
@@ -197,8 +202,8 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
   RoundJournal& journal = *target->journal;
   const std::size_t room = chunk_length(meta.bytes);
   CHORUS_CO_TRY(const MemoryBudget::Grant grant, co_await memory_for(room));
-  CHORUS_CO_TRY(Buffer buffer, Buffer::create(room / sizeof(float)));
-  const std::span<std::byte> bytes = std::as_writable_bytes(buffer.span());
+  CHORUS_CO_TRY(auto buffer, tensor::AlignedBuffer<std::byte>::create(room));
+  const std::span<std::byte> bytes = buffer.span();
   BodyCheck check(*target);
   std::optional<Failure> rejected;
 
@@ -219,8 +224,7 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
       return reader->read(check.offset(), part);
     };
     CHORUS_CO_OK(co_await net::run_on(context.store, std::move(read)));
-    const std::span<const float> values(buffer.data(), length / sizeof(float));
-    if (auto good = check.take(bytes.first(length), values); !good && !rejected) {
+    if (auto good = check.take(bytes.first(length)); !good && !rejected) {
       rejected = std::move(good).error();
     }
   }
@@ -244,8 +248,7 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
     }
     CHORUS_CO_OK(check.place(chunk->offset, incoming.body.size()));
     const std::uint64_t at = check.offset();
-    const std::span<const float> values(buffer.data(), incoming.body.size() / sizeof(float));
-    if (auto good = check.take(incoming.body, values); !good) rejected = std::move(good).error();
+    if (auto good = check.take(incoming.body); !good) rejected = std::move(good).error();
     target->traffic->up += incoming.body.size();
     auto append = [&journal, &meta, at, body = incoming.body] {
       CHORUS_FAIL_POINT("upload.before_append");
@@ -258,6 +261,13 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
   if (!rejected) {
     if (auto good = check.finish(); !good) rejected = std::move(good).error();
   }
+  if (!rejected && target->form->compressed()) {
+    auto good = co_await check_compressed(*target);
+    if (!good && (closed_meanwhile(good.error()) || servers_fault(good.error().code))) {
+      co_return co_await store_failed(std::move(target), std::move(good).error());
+    }
+    if (!good) rejected = std::move(good).error();
+  }
   if (!rejected) {
     CHORUS_FAIL_POINT("upload.complete");
     auto complete = [this, &target] { services_.board->upload_complete(key_, target->task); };
@@ -265,6 +275,19 @@ Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const Uplo
     co_return Next{};
   }
   co_return co_await reject_upload(std::move(target), std::move(*rejected));
+}
+
+// Payloads are checked when all of them are there: some codecs cannot be read in parts.
+Session::Async<void> Session::check_compressed(const UploadTarget& target) {
+  Context& context = *services_.context;
+  auto open = [&target] { return target.journal->reader(target.meta.client); };
+  CHORUS_CO_TRY(auto reader, co_await net::run_on(context.store, std::move(open)));
+  auto check = [&target, &reader]() -> Result<void> {
+    CHORUS_TRY(const UpdateBody body, UpdateBody::open(std::move(reader), *target.form));
+    return check_payloads(body, *target.form, target.value_max);
+  };
+  auto good = co_await net::run_on(context.compute, std::move(check));
+  co_return good;
 }
 
 // The body was at fault: nothing of it is kept, the device is told and is out of this round.

@@ -97,6 +97,13 @@ class Ledger {
   /// Behaviour: the file is gone; the row stays. Repeating it changes nothing.
   virtual Result<void> set_version_removed(const JobId& job, RoundId round) = 0;
 
+  // -- plans of codecs --
+  /// Behaviour: from its first round on, until a later one, the job's updates follow this plan. A
+  /// round's plan never changes: when it has one, that one stays and the call succeeds.
+  virtual Result<void> add_codec_plan(const CodecPlanRow& plan) = 0;
+  /// Behaviour: the plan that a round follows: the latest one begun by then, if any.
+  virtual Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const = 0;
+
   // -- audit --
   /// Behaviour: the newest limits::kAuditRowsMax rows are kept; long texts are cut to
   /// limits::kDetailBytesMax bytes.

@@ -230,6 +230,31 @@ Result<void> SqliteLedger::set_version_removed(const JobId& job, RoundId round) 
       .run();
 }
 
+Result<void> SqliteLedger::add_codec_plan(const CodecPlanRow& plan) {
+  return Statement(db_,
+                   "INSERT INTO codec_plan VALUES (?1, ?2, ?3) "
+                   "ON CONFLICT (job, first_round) DO NOTHING")
+      .text(plan.job.value)
+      .u64(plan.first_round.value)
+      .text(plan.plan)
+      .run();
+}
+
+Result<std::optional<CodecPlanRow>> SqliteLedger::codec_plan(const JobId& job,
+                                                             RoundId round) const {
+  Statement find(db_,
+                 "SELECT first_round, plan FROM codec_plan WHERE job = ?1 AND first_round <= ?2 "
+                 "ORDER BY first_round DESC LIMIT 1");
+  CHORUS_TRY(const bool found, find.text(job.value).u64(round.value).step());
+  if (!found) return std::optional<CodecPlanRow>();
+  CodecPlanRow row;
+  row.job = job;
+  row.first_round.value = find.take_u64();
+  row.plan = find.take_text();
+  CHORUS_OK(find.checked());
+  return std::optional(std::move(row));
+}
+
 Result<void> SqliteLedger::add_audit(const std::vector<AuditRow>& rows) {
   if (rows.empty()) return {};
   CHORUS_TRY(auto transaction, Transaction::begin(db_));

@@ -94,6 +94,13 @@ struct VersionRow {
   bool kept = true;  ///< its file is there
 };
 
+/// Which codecs the updates of a job follow from a round on (server/compress).
+struct CodecPlanRow {
+  JobId job;
+  RoundId first_round;
+  std::string plan;
+};
+
 struct AuditRow {
   TimePoint at{};
   std::string who;

@@ -58,6 +58,9 @@ class SqliteLedger final : public Ledger {
   Result<bool> shares_file(const VersionRow& version) const override;
   Result<void> set_version_removed(const JobId& job, RoundId round) override;
 
+  Result<void> add_codec_plan(const CodecPlanRow& plan) override;
+  Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const override;
+
   Result<void> add_audit(const std::vector<AuditRow>& rows) override;
   Result<std::vector<AuditRow>> audit(std::size_t last) const override;
   Result<std::vector<AuditRow>> audit_of(const std::string& who, std::size_t last) const override;

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "chorus/kernels/kernels.hpp"
 #include "common/base/try.hpp"
-#include "server/strategy/mean_step.hpp"
 
 namespace chorus::server {
 namespace {
@@ -46,8 +46,8 @@ class FedAvg final : public Strategy {
     return by_examples_ ? examples : std::uint64_t{1};
   }
 
-  void finalise(const Lane& lane, std::uint64_t first, std::span<float> x) const override {
-    step_along_mean(lane, first, learning_rate_, x);
+  void finalise(std::span<const float> mean, std::span<float> x) const override {
+    kernels::add_scaled_f32(x, learning_rate_, mean, x);
   }
 
  private:

@@ -4,14 +4,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "chorus/kernels/kernels.hpp"
 #include "common/base/try.hpp"
-#include "server/strategy/mean_step.hpp"
 
 namespace chorus::server {
 namespace {
 
-constexpr std::uint64_t kTile = 65536;             ///< parameters; stays in the second-level cache
-constexpr std::uint64_t kForgetStep = 32 * kTile;  ///< 8 MiB
+constexpr std::uint64_t kForgetStep = 1ULL << 21U;  ///< parameters: 8 MiB
 
 /// Neighbouring buffers are one run.
 std::vector<LaneRange> buffers_of(const TensorLayout& layout) {
@@ -30,29 +29,29 @@ std::vector<LaneRange> buffers_of(const TensorLayout& layout) {
 /// One tile, cut where buffers begin and end.
 class Finaliser {
  public:
-  Finaliser(const Strategy& strategy, const Lane& lane, const TensorLayout& layout)
-      : strategy_(strategy), lane_(lane), buffers_(buffers_of(layout)) {}
+  Finaliser(const Strategy& strategy, const TensorLayout& layout)
+      : strategy_(strategy), buffers_(buffers_of(layout)) {}
 
-  void tile(std::uint64_t first, std::span<float> x) const {
+  void tile(std::uint64_t first, std::span<const float> mean, std::span<float> x) const {
     std::uint64_t at = first;
     const std::uint64_t end = first + x.size();
-    const auto part = [&](std::uint64_t to) {
-      return x.subspan(static_cast<std::size_t>(at - first), static_cast<std::size_t>(to - at));
+    const auto part = [&](auto values, std::uint64_t to) {
+      return values.subspan(static_cast<std::size_t>(at - first),
+                            static_cast<std::size_t>(to - at));
     };
     for (const LaneRange& buffer : buffers_) {
       const std::uint64_t begin = std::clamp(buffer.first, at, end);
       const std::uint64_t past = std::clamp(buffer.first + buffer.count, at, end);
-      if (begin > at) strategy_.finalise(lane_, at, part(begin));
+      if (begin > at) strategy_.finalise(part(mean, begin), part(x, begin));
       at = begin;
-      if (past > at) step_along_mean(lane_, at, 1.0, part(past));
+      if (past > at) kernels::add_scaled_f32(part(x, past), 1.0, part(mean, past), part(x, past));
       at = past;
     }
-    if (end > at) strategy_.finalise(lane_, at, part(end));
+    if (end > at) strategy_.finalise(part(mean, end), part(x, end));
   }
 
  private:
   const Strategy& strategy_;
-  const Lane& lane_;
   std::vector<LaneRange> buffers_;
 };
 
@@ -62,15 +61,23 @@ Result<void> write_next_model(const Strategy& strategy,
                               const Lane& lane,
                               const VersionReader& base,
                               VersionWriter& next) {
-  std::vector<float> tile(std::min(kTile, lane.parameters()));
-  const Finaliser finaliser(strategy, lane, base.layout());
-  for (std::uint64_t at = 0; at < lane.parameters(); at += kTile) {
-    const auto length = static_cast<std::size_t>(std::min(kTile, lane.parameters() - at));
+  const auto most = static_cast<std::size_t>(std::min(Lane::kRunMax, lane.parameters()));
+  std::vector<float> tile(most);
+  std::vector<float> mean(most);
+  const Finaliser finaliser(strategy, base.layout());
+  std::uint64_t forgotten = 0;
+  for (std::uint64_t at = 0; at < lane.parameters();) {
+    const auto length = static_cast<std::size_t>(lane.run(at));
     const std::span<float> x(tile.data(), length);
     CHORUS_OK(base.read_parameters(at, x));
-    if (at > 0 && at % kForgetStep == 0) base.forget(at);
-    finaliser.tile(at, x);
+    if (at - forgotten >= kForgetStep) {
+      base.forget(at);
+      forgotten = at;
+    }
+    lane.mean(at, std::span(mean).first(length));
+    finaliser.tile(at, std::span(mean).first(length), x);
     CHORUS_OK(next.append(x));
+    at += length;
   }
   if (lane.parameters() >= kForgetStep) base.forget(lane.parameters());
   return {};

@@ -55,9 +55,9 @@ class Strategy {
 
   /// Turns parameters into those of the next model, a tile at a time (next_model.hpp).
   /// Never asked for buffers, whose mean is published.
-  /// @param x  in: parameters [first, first + x.size()) of the base version; out: of the next
-  /// @pre lane.denominator() > 0
-  virtual void finalise(const Lane& lane, std::uint64_t first, std::span<float> x) const = 0;
+  /// @param mean  f32[x.size()]  weighted mean of the updates at these parameters
+  /// @param x     in: parameters of the base version; out: of the next
+  virtual void finalise(std::span<const float> mean, std::span<float> x) const = 0;
 };
 
 /// What every strategy is made from.

@@ -23,6 +23,10 @@ constexpr double kRoom = 0x1.0p62;
 /// Coordinates per tile: eight updates of a tile and its accumulators stay in the second-level
 /// cache.
 constexpr std::uint64_t kTile = 16384;
+/// Of a mean that is asked for at once: stays there, too.
+constexpr std::uint64_t kMeanTile = 65536;
+/// Elements below which one thread folds alone.
+constexpr std::uint64_t kShardMin = 1U << 18U;
 
 }  // namespace
 
@@ -42,33 +46,85 @@ Result<std::int32_t> lane_scale(const LaneBounds& bounds) {
   return scale;
 }
 
-Result<Lane> Lane::create(std::uint64_t parameters, const LaneBounds& bounds) {
-  CHORUS_TRY(const std::int32_t scale, lane_scale(bounds));
+Result<Lane> Lane::create(Form form, const LaneBounds& bounds) {
   Lane lane;
-  lane.scale_ = scale;
-  CHORUS_TRY(lane.sums_,
-             tensor::AlignedBuffer<std::int64_t>::create(parameters, tensor::Fill::zero));
+  CHORUS_TRY(lane.scale_, lane_scale(bounds));
+  CHORUS_TRY(
+      lane.sums_,
+      tensor::AlignedBuffer<std::int64_t>::create(form->lane_elements(), tensor::Fill::zero));
+  lane.lay_out(std::move(form));
   return lane;
 }
 
-Result<void> Lane::restart(const LaneBounds& bounds) {
+Result<void> Lane::restart(Form form, const LaneBounds& bounds) {
+  CHORUS_ASSERT(form->lane_elements() == sums_.size());
   CHORUS_TRY(scale_, lane_scale(bounds));
   denominator_ = 0;
+  lay_out(std::move(form));
   return {};
 }
 
-Result<Lane> Lane::restore(LaneCheckpoint checkpoint, const LaneBounds& bounds) {
+Result<Lane> Lane::restore(LaneCheckpoint checkpoint, Form form, const LaneBounds& bounds) {
   CHORUS_TRY(const std::int32_t scale, lane_scale(bounds));
-  if (scale != checkpoint.scale) {
+  if (scale != checkpoint.scale || checkpoint.sums.size() != form->lane_elements()) {
     return fail(errc::corrupt_data,
-                "the lane checkpoint has scale " + std::to_string(checkpoint.scale) +
-                    ", the job's limits give " + std::to_string(scale));
+                "the lane checkpoint has " + std::to_string(checkpoint.sums.size()) +
+                    " sums of scale " + std::to_string(checkpoint.scale) +
+                    ", the job's model and limits give " + std::to_string(form->lane_elements()) +
+                    " of scale " + std::to_string(scale));
   }
   Lane lane;
   lane.scale_ = scale;
   lane.denominator_ = checkpoint.denominator;
   lane.sums_ = std::move(checkpoint.sums);
+  lane.lay_out(std::move(form));
   return lane;
+}
+
+void Lane::lay_out(Form form) {
+  form_ = std::move(form);
+  parts_.clear();
+  std::uint64_t at = 0;
+  for (std::size_t p = 0; p < form_->pieces().size(); ++p) {
+    const codec::Piece& piece = form_->pieces()[p];
+    const std::uint64_t count =
+        codec::method_of(piece.codec).lane_elements(piece.codec, piece.count);
+    const bool plain = piece.codec.kind == CodecKind::f32 && !piece.codec.entropy;
+    parts_.push_back({p, {at, count}, plain});
+    at += count;
+  }
+}
+
+const Lane::Part& Lane::part_at(std::uint64_t element) const {
+  const auto after = std::upper_bound(
+      parts_.begin(), parts_.end(), element, [](std::uint64_t at, const Part& part) {
+        return at < part.at.first;
+      });
+  return *std::prev(after);
+}
+
+// A coded part is folded as a whole, hence by one thread.
+std::vector<LaneRange> Lane::shards(unsigned count) const {
+  const std::uint64_t total = sums_.size();
+  const std::uint64_t most = std::clamp<std::uint64_t>(total / kShardMin, 1, count);
+  std::vector<LaneRange> shards;
+  std::uint64_t begun = 0;
+  for (std::uint64_t shard = 1; shard <= most; ++shard) {
+    std::uint64_t end = total * shard / most;
+    if (shard < most) {
+      const Part& part = part_at(end);
+      if (!part.plain) end = part.at.first;
+    }
+    if (end > begun) shards.push_back({begun, end - begun});
+    begun = std::max(begun, end);
+  }
+  return shards;
+}
+
+// ---- folding ----
+
+double Lane::multiplier(const Contribution& update) const {
+  return std::ldexp(static_cast<double>(update.weight), scale_);
 }
 
 Result<void> Lane::fold(std::span<const Contribution> updates, LaneRange& range) {
@@ -76,23 +132,57 @@ Result<void> Lane::fold(std::span<const Contribution> updates, LaneRange& range)
   CHORUS_ASSERT(range.first <= sums_.size() && range.count <= sums_.size() - range.first);
   const auto tile = static_cast<std::size_t>(std::min(kTile, range.count));
   CHORUS_TRY(auto staging, tensor::AlignedBuffer<float>::create(tile * updates.size()));
-  const bool first = denominator_ == 0;  // weights are at least 1, and counted after all ranges
-  std::array<kernels::FoldInput, kernels::kFoldInputsMax> inputs{};
   while (range.count > 0) {
-    const auto length = static_cast<std::size_t>(std::min(kTile, range.count));
-    for (std::size_t k = 0; k < updates.size(); ++k) {
-      const std::span<float> values(staging.data() + k * tile, length);
-      CHORUS_OK(
-          updates[k].update->read(range.first * sizeof(float), std::as_writable_bytes(values)));
-      inputs[k].x = values.data();
-      inputs[k].multiplier = std::ldexp(static_cast<double>(updates[k].weight), scale_);
+    const Part& part = part_at(range.first);
+    LaneRange at{range.first, part.at.first + part.at.count - range.first};
+    if (part.plain) {
+      at.count = std::min({kTile, at.count, range.count});
+      CHORUS_OK(fold_plain(updates, part, at, staging.span()));
+    } else {
+      CHORUS_ASSERT(at.first == part.at.first && at.count <= range.count);
+      CHORUS_OK(fold_coded(updates, part));
     }
-    const std::span<std::int64_t> sums(sums_.data() + range.first, length);
-    if (first) std::fill(sums.begin(), sums.end(), 0);
-    kernels::fold_f32({inputs.data(), updates.size()}, sums);
-    range.first += length;
-    range.count -= length;
+    range.first += at.count;
+    range.count -= at.count;
   }
+  return {};
+}
+
+// Weights are at least 1, and counted after all ranges: without them the sums are old.
+Result<void> Lane::fold_plain(std::span<const Contribution> updates,
+                              const Part& part,
+                              LaneRange at,
+                              std::span<float> staging) {
+  const auto length = static_cast<std::size_t>(at.count);
+  std::array<kernels::FoldInput, kernels::kFoldInputsMax> inputs{};
+  for (std::size_t k = 0; k < updates.size(); ++k) {
+    const auto values = staging.subspan(k * length, length);
+    CHORUS_OK(updates[k].update->read(
+        part.piece, (at.first - part.at.first) * sizeof(float), std::as_writable_bytes(values)));
+    inputs[k].x = values.data();
+    inputs[k].multiplier = multiplier(updates[k]);
+  }
+  const std::span<std::int64_t> sums(sums_.data() + at.first, length);
+  if (denominator_ == 0) std::fill(sums.begin(), sums.end(), 0);
+  kernels::fold_f32({inputs.data(), updates.size()}, sums);
+  return {};
+}
+
+Result<void> Lane::fold_coded(std::span<const Contribution> updates, const Part& part) {
+  std::vector<std::vector<std::byte>> payloads(updates.size());
+  std::vector<codec::FoldPart> inputs;
+  for (std::size_t k = 0; k < updates.size(); ++k) {
+    const UpdateBody& update = *updates[k].update;
+    payloads[k].resize(static_cast<std::size_t>(update.bytes(part.piece)));
+    CHORUS_OK(update.read(part.piece, 0, payloads[k]));
+    inputs.push_back({payloads[k], multiplier(updates[k])});
+  }
+  const std::span<std::int64_t> sums(sums_.data() + part.at.first,
+                                     static_cast<std::size_t>(part.at.count));
+  if (denominator_ == 0) std::fill(sums.begin(), sums.end(), 0);
+  const codec::Piece& piece = piece_of(part);
+  codec::method_of(piece.codec)
+      .fold(piece.codec, piece.count, inputs, form_->keys(part.piece), sums);
   return {};
 }
 
@@ -102,10 +192,67 @@ void Lane::count_weights(std::span<const Contribution> updates) {
   }
 }
 
+// ---- the mean ----
+
+namespace {
+
+/// The first piece that ends behind a parameter.
+std::size_t piece_behind(std::span<const codec::Piece> pieces, std::uint64_t parameter) {
+  const auto behind = [](std::uint64_t at, const codec::Piece& piece) {
+    return at < piece.first + piece.count;
+  };
+  return static_cast<std::size_t>(
+      std::upper_bound(pieces.begin(), pieces.end(), parameter, behind) - pieces.begin());
+}
+
+}  // namespace
+
+std::uint64_t Lane::run(std::uint64_t first) const {
+  const auto pieces = form_->pieces();
+  const std::size_t p = piece_behind(pieces, first);
+  if (p == pieces.size()) return std::min(kMeanTile, parameters() - first);
+  const codec::Piece& piece = pieces[p];
+  if (first < piece.first) return std::min(kMeanTile, piece.first - first);
+  const std::uint64_t left = piece.first + piece.count - first;
+  return parts_[p].plain ? std::min(kMeanTile, left) : left;
+}
+
 void Lane::mean(std::uint64_t first, std::span<float> into) const {
-  CHORUS_ASSERT(denominator_ > 0 && first + into.size() <= sums_.size());
+  CHORUS_ASSERT(denominator_ > 0 && first + into.size() <= parameters());
+  const std::uint64_t end = first + into.size();
+  const auto pieces = form_->pieces();
+  std::uint64_t at = first;
+  const auto part = [&](std::uint64_t to) {
+    return into.subspan(static_cast<std::size_t>(at - first), static_cast<std::size_t>(to - at));
+  };
+  for (std::size_t p = piece_behind(pieces, first); p < pieces.size() && at < end; ++p) {
+    const std::uint64_t begin = std::min(std::max(pieces[p].first, at), end);
+    const std::uint64_t past = std::min(pieces[p].first + pieces[p].count, end);
+    std::fill_n(part(begin).begin(), begin - at, 0.0F);
+    at = begin;
+    if (past <= at) break;
+    part_mean(parts_[p], at - pieces[p].first, part(past));
+    at = past;
+  }
+  std::fill(into.begin() + static_cast<std::ptrdiff_t>(at - first), into.end(), 0.0F);
+}
+
+void Lane::part_mean(const Part& part, std::uint64_t from, std::span<float> into) const {
   const double divisor = std::ldexp(static_cast<double>(denominator_), scale_);
-  kernels::lane_mean_f32({sums_.data() + first, into.size()}, divisor, into);
+  const codec::Piece& piece = piece_of(part);
+  const codec::Method& method = codec::method_of(piece.codec);
+  const std::span<const std::int64_t> sums(sums_.data() + part.at.first,
+                                           static_cast<std::size_t>(part.at.count));
+  if (!method.lane_is_turned(piece.codec)) {
+    kernels::lane_mean_f32(
+        sums.subspan(static_cast<std::size_t>(from), into.size()), divisor, into);
+    return;
+  }
+  std::vector<float> whole(sums.size());
+  kernels::lane_mean_f32(sums, divisor, whole);
+  method.from_lane(piece.codec, form_->keys(part.piece), whole);
+  const auto wanted = std::span(whole).subspan(static_cast<std::size_t>(from), into.size());
+  std::copy(wanted.begin(), wanted.end(), into.begin());
 }
 
 }  // namespace chorus::server

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "chorus/result.hpp"
+#include "common/codec/update_form.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 #include "server/store/journal.hpp"
+#include "server/update/update_body.hpp"
 
 namespace chorus::server {
 
@@ -17,7 +19,7 @@ namespace chorus::server {
 struct LaneBounds {
   std::uint64_t contributions_max = 1;  ///< updates in one round
   std::uint64_t weight_max = 1;         ///< integer weight of one update
-  double value_max = 1.0;               ///< |element| of one update
+  double value_max = 1.0;               ///< |element| of one update, as the lane holds it
 
   bool operator==(const LaneBounds&) const = default;
 };
@@ -29,45 +31,80 @@ Result<std::int32_t> lane_scale(const LaneBounds& bounds);
 
 /// One update about to be folded.
 struct Contribution {
-  std::shared_ptr<const UpdateReader> update;  ///< raw float32 little-endian
-  std::uint64_t weight = 0;                    ///< 1..weight_max
+  std::shared_ptr<const UpdateBody> update;  ///< of the lane's form
+  std::uint64_t weight = 0;                  ///< 1..weight_max
 };
 
-/// Coordinates of a lane: [first, first + count).
+/// Elements of a lane: [first, first + count).
 struct LaneRange {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
 };
 
+/// The accumulators of one form's pieces, one piece after the other. An element of a plain piece is
+/// a parameter; rotated pieces hold what codec::Method::lane_elements says.
 class Lane {
  public:
-  /// All zero. @errors as lane_scale
-  static Result<Lane> create(std::uint64_t parameters, const LaneBounds& bounds);
-  /// Begins anew in the same memory, which costs nothing: the first fold overwrites the old sums.
-  /// @errors as lane_scale; the lane is then as before
-  Result<void> restart(const LaneBounds& bounds);
-  /// As a checkpoint left it. @errors corrupt_data if it does not belong to these bounds
-  static Result<Lane> restore(LaneCheckpoint checkpoint, const LaneBounds& bounds);
+  using Form = std::shared_ptr<const codec::UpdateForm>;
 
-  /// sums[i] += Σ_k round_half_even(weight_k · x_k[i] · 2^scale) for i in `range`. Disjoint ranges
-  /// may be folded by several threads at once. When all ranges are done call count_weights() once.
-  /// @param updates  1..kernels::kFoldInputsMax
-  /// @param range    what is folded leaves it: empty after success; after a failure (of reading an
-  ///                 update) the same call goes on where it stopped, and nothing counts twice
+  /// All zero. @errors as lane_scale; busy (memory)
+  static Result<Lane> create(Form form, const LaneBounds& bounds);
+  /// Begins anew in the same memory, which costs nothing: the first fold overwrites the old sums.
+  /// @pre form->lane_elements() == sums().size()
+  /// @errors as lane_scale; the lane is then as before
+  Result<void> restart(Form form, const LaneBounds& bounds);
+  /// As a checkpoint left it. @errors corrupt_data if it does not belong to form and bounds
+  static Result<Lane> restore(LaneCheckpoint checkpoint, Form form, const LaneBounds& bounds);
+
+  /// All elements, cut into at most `count` ranges that may be folded at the same time.
+  std::vector<LaneRange> shards(unsigned count) const;
+
+  /// sums[i] += Σ_k round_half_even(weight_k · x_k[i] · 2^scale) for i in `range`. When all ranges
+  /// are done call count_weights() once.
+  /// @param updates  1..kernels::kFoldInputsMax, checked
+  /// @param range    of shards(), or of a plain form any. What is folded leaves it: empty after
+  ///                 success; after a failure (of reading an update) the same call goes on where it
+  ///                 stopped, and nothing counts twice
   /// @determinism    bitwise equal whatever the order, the batches and the number of threads
   Result<void> fold(std::span<const Contribution> updates, LaneRange& range);
   void count_weights(std::span<const Contribution> updates);
 
-  /// mean[j] = float(double(sums[first + j]) / (denominator · 2^scale)). @pre denominator() > 0
+  /// How many parameters from `first` on are best asked for at once: 1..kRunMax.
+  static constexpr std::uint64_t kRunMax = codec::UpdateForm::kPieceElements;
+  /// @pre first < parameters()
+  std::uint64_t run(std::uint64_t first) const;
+  /// The mean update of parameters [first, first + into.size()):
+  /// float(double(sum) / (denominator · 2^scale)), turned back where it is rotated; 0 for what is
+  /// no part of the form. @pre denominator() > 0
   void mean(std::uint64_t first, std::span<float> into) const;
 
-  std::uint64_t parameters() const noexcept { return sums_.size(); }
+  std::uint64_t parameters() const noexcept { return form_->parameters(); }
   std::int32_t scale() const noexcept { return scale_; }
   std::int64_t denominator() const noexcept { return denominator_; }
   std::span<const std::int64_t> sums() const noexcept { return {sums_.data(), sums_.size()}; }
 
  private:
+  /// Where a piece lies in the sums.
+  struct Part {
+    std::size_t piece = 0;
+    LaneRange at;
+    bool plain = false;  ///< float32: any part of its payload can be read by itself
+  };
+
   Lane() = default;
+  void lay_out(Form form);
+  const Part& part_at(std::uint64_t element) const;
+  const codec::Piece& piece_of(const Part& part) const { return form_->pieces()[part.piece]; }
+  Result<void> fold_plain(std::span<const Contribution> updates,
+                          const Part& part,
+                          LaneRange at,
+                          std::span<float> staging);
+  Result<void> fold_coded(std::span<const Contribution> updates, const Part& part);
+  void part_mean(const Part& part, std::uint64_t from, std::span<float> into) const;
+  double multiplier(const Contribution& update) const;
+
+  Form form_;
+  std::vector<Part> parts_;
   tensor::AlignedBuffer<std::int64_t> sums_;
   std::int32_t scale_ = 0;
   std::int64_t denominator_ = 0;

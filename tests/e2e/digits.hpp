@@ -19,6 +19,7 @@ struct DigitsOptions {
   unsigned server_threads = 2;
   std::string pace;  ///< further lines of [pace]
   std::string evaluation = "fraction = 1.0";
+  std::string compress;  ///< lines of [compress]; none: updates as they are
 };
 
 inline std::string digits_job(const DigitsOptions& options) {
@@ -47,7 +48,8 @@ learning_rate = 0.1
 [pace]
 cohort = )" +
          std::to_string(options.agents) + "\n" + options.pace + "\n[evaluation]\n" +
-         options.evaluation + "\n";
+         options.evaluation + "\n" +
+         (options.compress.empty() ? "" : "[compress]\n" + options.compress);
 }
 
 /// A federation with enrolled agents "agent-0" …, each with its own part of the digits.

@@ -9,10 +9,12 @@
 #include <string>
 
 #include "common/codec/method.hpp"
+#include "common/codec/update.hpp"
 #include "common/wire/frame.hpp"
 #include "common/wire/join_token.hpp"
 #include "common/wire/messages.hpp"
 #include "tests/fuzz/codec_input.hpp"
+#include "tests/fuzz/update_input.hpp"
 #include "tests/support/messages.hpp"
 
 namespace {
@@ -46,6 +48,18 @@ void write_payloads(const std::filesystem::path& folder) {
   }
 }
 
+// A body of each form.
+void write_updates(const std::filesystem::path& folder) {
+  for (std::uint8_t choice = 0; choice < 8; ++choice) {
+    const auto form = chorus::fuzz::update_form(choice);
+    std::vector<float> delta(form.parameters());
+    for (std::size_t i = 0; i < delta.size(); ++i) delta[i] = static_cast<float>(i * 37 % 101) - 50;
+    auto bytes = chorus::codec::encode_update(form, delta).value();
+    bytes.insert(bytes.begin(), static_cast<std::byte>(choice));
+    write(folder / std::to_string(choice), bytes);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -66,5 +80,6 @@ int main(int argc, char** argv) {
       {"example.org:7440", chorus::test::sha256_of_byte(7), "secret"});
   write(folder / "join_token" / "valid", std::as_bytes(std::span(*token)));
   write_payloads(folder / "codec");
+  write_updates(folder / "update");
   return 0;
 }

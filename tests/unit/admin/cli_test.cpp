@@ -71,9 +71,9 @@ TEST_F(Cli, WrongCommandLinesAreUsageErrors) {
       err_.str(),
       "chorus: no command 'jbo'; did you mean 'job'?\n  'chorus --help' shows the commands.\n");
   EXPECT_EQ(chorus({"job", "nonsense"}), 2);
-  EXPECT_EQ(
-      err_.str().substr(0, 88),
-      "chorus: no command 'nonsense'; there are: submit, list, show, pause, resume, stop\n  'cho");
+  EXPECT_EQ(err_.str().substr(0, 94),
+            "chorus: no command 'nonsense'; there are: submit, list, show, plan, pause, resume, "
+            "stop\n  'cho");
   EXPECT_EQ(chorus({"job", "show"}), 2);
   EXPECT_EQ(chorus({"enroll", "--valid", "soon"}), 2);
   EXPECT_NE(err_.str().find("'soon' is no duration"), std::string::npos) << err_.str();

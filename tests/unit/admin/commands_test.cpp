@@ -95,6 +95,44 @@ TEST_F(Commands, ShowsAJobAsTextOrAsSubmitted) {
   EXPECT_EQ(said(), "[job]\nname = \"digits\"\n");
 }
 
+TEST_F(Commands, ShowsHowUpdatesTravel) {
+  auto console = text();
+  auto& plan = *link_.add_answer().mutable_plan();
+  plan.set_first_round(11);
+  plan.set_every(10);
+  plan.set_lines_total(3);
+  const auto add = [](v1::JobPlan& to, const char* name, std::uint64_t parameters) {
+    auto& line = *to.add_lines();
+    line.set_tensor(name);
+    line.set_parameters(parameters);
+    return &line;
+  };
+  auto* line = add(plan, "conv.weight", 4000);
+  line->set_codec("uniform, 4 bits, buckets of 512");
+  line->set_bytes(2064);
+  line->set_error(0.0125);
+  line = add(plan, "head.bias", 10);
+  line->set_codec("f32");
+  line->set_bytes(40);
+  auto& rest = *link_.add_answer().mutable_plan();  // a second page
+  rest.set_first_round(11);
+  rest.set_every(10);
+  rest.set_lines_total(3);
+  add(rest, "local.weight", 90);
+  ASSERT_TRUE(job_plan(console, link_, "digits"));
+  EXPECT_EQ(link_.asked.back().show_plan().first(), 2U);
+  const std::string shown = said();
+  for (const char* const part : {"conv.weight        4,000  uniform, 4 bits, buckets of 512",
+                                 "4.13",
+                                 "1.25e-02",
+                                 "not sent",
+                                 "7.8 times less than float32",
+                                 "chosen for round 11",
+                                 "every 10 rounds"}) {
+    EXPECT_NE(shown.find(part), std::string::npos) << part << "\n" << shown;
+  }
+}
+
 TEST_F(Commands, ControlsJobsAndRounds) {
   auto console = text();
   for (const auto& [action, verb] : {std::pair{JobAction::pause, v1::ControlJob::VERB_PAUSE},

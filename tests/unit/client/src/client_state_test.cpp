@@ -1,4 +1,5 @@
 // Reports in parts and what a trainer keeps between tasks, over refusals and restarts.
+#include "common/codec/update.hpp"
 #include "tests/unit/client/src/client_fixture.hpp"
 
 namespace chorus::client {
@@ -115,6 +116,77 @@ TEST_F(ClientTest, LocalStateSurvivesARestartBeforeTheAnswer) {
   EXPECT_FALSE(std::filesystem::exists(state_ / "kept" / "next"));
   EXPECT_TRUE(std::filesystem::exists(state_ / "kept" / (kTask.job.value + ".state")));
   EXPECT_EQ(trainer.trained, 1);
+}
+
+TEST_F(ClientTest, DeclinesToCompressAReportOfSeveralParts) {
+  wire::Decline decline;
+  serve({[&](Peer& peer) -> awaitable<void> {
+    co_await peer.greet_ready();
+    wire::Work asked = version_.work();
+    auto& plan = std::get<TrainPlan>(asked.plan);
+    plan.probe.losses = true;
+    plan.compression.emplace();
+    wire::Message work(std::move(asked));
+    co_await peer.send(std::move(work));
+    co_await peer.serve(version_.file, 1U << 20U);
+    decline = co_await peer.expect<wire::Decline>();
+    wire::Message error(wire::Error{errc::revoked, "enough", Duration(0), true});
+    co_await peer.send(std::move(error));
+    co_await until_gone(peer);
+  }});
+  AddConstant trainer;
+  EXPECT_EQ(make_client()->run(trainer).error().code, errc::revoked);
+  EXPECT_EQ(decline.code, errc::unsupported_feature);
+  EXPECT_EQ(trainer.trained, 0);
+}
+
+// Half of the elements travel; the other half comes with the next update, from another process.
+// Then the memory is damaged.
+TEST_F(ClientTest, ErrorFeedbackGoesOnInAnotherProcessAndBeginsAnewWhenItIsLost) {
+  wire::Work asked = version_.work();
+  auto& plan = std::get<TrainPlan>(asked.plan);
+  plan.compression =
+      Compression{.codec = {.kind = CodecKind::top_k, .density = 0.5}, .feedback = Feedback::error};
+  const auto form = codec::UpdateForm::of(plan, version_.layout).value();
+  std::vector<wire::Offer> offers;
+  std::vector<std::vector<float>> updates;
+  const auto task = [&](Peer& peer) -> awaitable<void> {
+    co_await peer.greet_ready();
+    wire::Message work(asked);
+    co_await peer.send(std::move(work));
+    if (offers.empty()) co_await peer.serve(version_.file, 1U << 20U);
+    offers.push_back(co_await take_offer(peer, 0));
+    std::vector<std::byte> body(offers.back().bytes);
+    co_await peer.take(body, 0, body.size());
+    auto& update = updates.emplace_back(version_.parameters.size());
+    EXPECT_TRUE(codec::decode_update(form, body, 10.0F, update));
+    co_await accept(peer, offers.back().task);
+    co_await until_gone(peer);
+  };
+  serve({task, task, task});
+  AddConstant trainer;
+  ASSERT_TRUE(make_client()->run(trainer));
+  ASSERT_TRUE(make_client()->run(trainer));
+  const auto kept = state_ / "kept" / (kTask.job.value + ".state");
+  ASSERT_TRUE(std::filesystem::exists(kept));
+  std::filesystem::resize_file(kept, 40);
+  ASSERT_TRUE(make_client()->run(trainer));
+
+  ASSERT_EQ(updates.size(), 3U);
+  std::size_t left_out = 0;
+  for (std::size_t i = 0; i < updates[0].size(); ++i) {
+    if (updates[0][i] != 0.0F) {
+      ASSERT_NEAR(updates[0][i], 0.5F, 1e-6F) << i;
+      continue;
+    }
+    ++left_out;
+    ASSERT_NEAR(updates[1][i], 1.0F, 1e-6F) << "with what was left out, " << i;
+  }
+  EXPECT_EQ(left_out, updates[0].size() / 2);
+  EXPECT_EQ(updates[2], updates[0]) << "as if it were the first";
+  EXPECT_EQ(offers[0].state_epoch, 0U);
+  EXPECT_EQ(offers[1].state_epoch, 1U);
+  EXPECT_EQ(offers[2].state_epoch, 0U) << "it says that its memory is gone";
 }
 
 }  // namespace

@@ -89,6 +89,7 @@ std::vector<Permission> every_call() {
   add("submit_job", Role::operator_).mutable_submit_job();
   add("list_jobs", Role::viewer).mutable_list_jobs();
   add("show_job", Role::viewer).mutable_show_job();
+  add("show_plan", Role::viewer).mutable_show_plan();
   add("control_job", Role::operator_).mutable_control_job();
   add("list_rounds", Role::viewer).mutable_list_rounds();
   add("show_round", Role::viewer).mutable_show_round();

@@ -324,7 +324,8 @@ TEST(JobConfig, SaysWhatIsWrong) {
       {"[strategy]\nweighting = 1",
        "job.toml:9:13: strategy.weighting = 1: expected one of \"examples\", \"uniform\""},
       {"[codec]\nname = \"none\"",
-       "job.toml:8:2: codec: unknown key; known here: evaluation, job, limits, model, pace, "
+       "job.toml:8:2: codec: unknown key; known here: compress, evaluation, job, limits, model, "
+       "pace, "
        "selection, "
        "stop, strategy, train"},
   };
@@ -405,6 +406,89 @@ TEST(JobConfig, TheTextHasALimit) {
 TEST(JobConfig, TheLargestCohortIsAllowed) {
   const auto job = parsed(with_model("[pace]\ncohort = 100000\n[limits]\nexamples_max = 1000\n"));
   EXPECT_EQ(job.round.pace.cohort, limits::kCohortMax);
+}
+
+// ---- [compress] ----
+
+TEST(JobCompression, IsAsItIsWithoutATable) {
+  EXPECT_FALSE(parsed(with_model("")).train.compression);
+}
+
+TEST(JobCompression, KnowsWhatIsUsualForACodec) {
+  const auto of = [](const std::string& rest) {
+    return *parsed(with_model("[compress]\n" + rest)).train.compression;
+  };
+  EXPECT_EQ(of("codec = \"uniform\"\n"), (Compression{.codec = {.kind = CodecKind::uniform}}));
+  EXPECT_EQ(of("codec = \"rotated\"\nleast_error = true\n").codec,
+            (Codec{.kind = CodecKind::rotated, .bits = 4, .bucket = 8192, .least_error = true}));
+  EXPECT_EQ(of("codec = \"top_k\"\ndensity = 0.05\n"),
+            (Compression{.codec = {.kind = CodecKind::top_k, .density = 0.05},
+                         .feedback = Feedback::error}))
+      << "biased codecs need it";
+  EXPECT_EQ(of("codec = \"top_k\"\nfeedback = \"none\"\n").feedback, Feedback::none);
+  EXPECT_EQ(of("codec = \"f32\"\nentropy = true\n").codec, (Codec{.entropy = true}));
+}
+
+TEST(JobCompression, MayDifferByTensor) {
+  const auto compression = *parsed(with_model(R"([compress]
+codec = "qsgd"
+bits = 4
+norm = "l2"
+[[compress.tensors]]
+tensors = "*.bias"
+codec = "f32"
+)"))
+                                .train.compression;
+  EXPECT_EQ(compression.codec.norm, CodecNorm::l2);
+  EXPECT_EQ(compression.tensors, (std::vector<TensorCodec>{{"*.bias", Codec{}}}));
+}
+
+TEST(JobCompression, NamesWhatIsWrong) {
+  const auto says = [](const std::string& rest, const std::string& what) {
+    const auto text = problems(with_model("[compress]\n" + rest));
+    EXPECT_NE(text.find(what), std::string::npos) << rest << text;
+  };
+  says("bits = 4\n", "compress.codec");
+  says("codec = \"unifrom\"\n", "uniform");
+  says("codec = \"uniform\"\nbits = 9\n", "compress.bits");
+  says("codec = \"rotated\"\nbits = 5\n", "it takes 1 to 4");
+  says("codec = \"uniform\"\nbucket = 100\n", "a power of two");
+  says("codec = \"uniform\"\ndensity = 0.1\n", "\"uniform\" does not take it");
+  says("codec = \"top_k\"\ndensity = 0.0\n", "compress.density");
+  says("codec = \"f32\"\nfeedback = \"ef\"\n", "compress.feedback");
+  says("codec = \"f32\"\n[[compress.tensors]]\ncodec = \"f16\"\n", "compress.tensors[0].tensors");
+  says("codec = \"f32\"\n[[compress.tensors]]\ntensors = \"convolution\"\ncodec = \"f16\"\n",
+       "convolution");
+  says("codec = \"f32\"\n[train]\nlocal = [\"*\"]\n", "nothing to send");
+}
+
+TEST(JobCompression, MayBeChosenAnew) {
+  const auto adapt = [](const std::string& rest) {
+    return *parsed(with_model("[compress]\ncodec = \"uniform\"\n[compress.adapt]\n" + rest)).adapt;
+  };
+  EXPECT_EQ(adapt(""), (AdaptOptions{10, 5, 1.0}));
+  EXPECT_EQ(adapt("every = 3\n"), (AdaptOptions{3, 3, 1.0}));
+  EXPECT_EQ(adapt("every = 20\nwindow = 7\nbudget = 1.5\n"), (AdaptOptions{20, 7, 1.5}));
+  const auto says = [](const std::string& codec, const std::string& rest, const std::string& what) {
+    const auto text =
+        problems(with_model("[compress]\ncodec = \"" + codec + "\"\n[compress.adapt]\n" + rest));
+    EXPECT_NE(text.find(what), std::string::npos) << rest << text;
+  };
+  says("uniform", "every = 0\n", "compress.adapt.every");
+  says("uniform", "every = 3\nwindow = 4\n", "compress.adapt.window");
+  says("uniform", "budget = 0.0\n", "compress.adapt.budget");
+  says("f32", "", "neither bits nor a density");
+  const auto old = problems("[job]\nname = \"j\"\nkeep_versions = 5\n" + std::string(kModel) +
+                            "[compress]\ncodec = \"uniform\"\n[compress.adapt]\n");
+  EXPECT_NE(old.find("keep_versions = 5"), std::string::npos) << old;
+}
+
+TEST(JobCompression, SumsNeedRoomForWhatRotatedUpdatesMayBe) {
+  const std::string limits = "[limits]\nexamples_max = 10000000\nvalue_max = 100000.0\n";
+  EXPECT_EQ(problems(with_model(limits)), "");
+  EXPECT_NE(problems(with_model(limits + "[compress]\ncodec = \"rotated\"\nbucket = 65536\n"))
+                .find("no room"),
+            std::string::npos);
 }
 
 }  // namespace

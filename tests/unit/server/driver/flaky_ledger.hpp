@@ -101,6 +101,13 @@ class FlakyLedger final : public Ledger {
     if (fails("set_version_removed")) return failure();
     return inner_->set_version_removed(job, round);
   }
+  Result<void> add_codec_plan(const CodecPlanRow& plan) override {
+    if (fails("add_codec_plan")) return failure();
+    return inner_->add_codec_plan(plan);
+  }
+  Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const override {
+    return inner_->codec_plan(job, round);
+  }
   Result<void> add_audit(const std::vector<AuditRow>& rows) override {
     return inner_->add_audit(rows);
   }

@@ -185,8 +185,8 @@ asio::awaitable<wire::Take> Client::offer(wire::Work work) {
   }
   wire::Offer made;
   made.task = work.task;
-  made.bytes = values.size() * sizeof(float);
-  made.digest = digest ? *digest : body_digest(std::as_bytes(std::span<const float>(values)));
+  made.bytes = update().size();
+  made.digest = digest ? *digest : body_digest(update());
   made.base = work.model.sha256;
   made.examples = Examples{10};
   wire::Message message(std::move(made));
@@ -196,8 +196,7 @@ asio::awaitable<wire::Take> Client::offer(wire::Work work) {
 
 asio::awaitable<void> Client::send_chunk(std::uint64_t offset, std::size_t length) {
   wire::Message message(wire::Chunk{offset});
-  const auto bytes = std::as_bytes(std::span<const float>(values));
-  co_await say(std::move(message), bytes.subspan(static_cast<std::size_t>(offset), length));
+  co_await say(std::move(message), update().subspan(static_cast<std::size_t>(offset), length));
 }
 
 wire::Message hello(std::uint32_t protocol_min, std::uint32_t protocol_max) {

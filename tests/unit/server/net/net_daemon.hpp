@@ -101,10 +101,15 @@ class Client {
   boost::asio::awaitable<wire::Take> offer(wire::Work work);
   boost::asio::awaitable<void> send_chunk(std::uint64_t offset, std::size_t length);
 
+  std::span<const std::byte> update() const {
+    return encoded.empty() ? std::as_bytes(std::span(values)) : std::span(encoded);
+  }
+
   net::FrameStream frames;
   std::vector<std::byte> body;       ///< of the last chunk heard
   Failure ended;                     ///< why hear() gave nothing
   std::vector<float> values;         ///< the update
+  std::vector<std::byte> encoded;    ///< the same as its plan wants it; empty: as it is
   std::optional<BodyDigest> digest;  ///< announced instead of the right one
 };
 

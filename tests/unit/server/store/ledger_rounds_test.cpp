@@ -131,6 +131,23 @@ TEST_F(LedgerRounds, VersionsBeyondTheNewestFewAreSurplus) {
   EXPECT_TRUE(ledger_->find_version(job_, hex(sha256("one")))->kept);
 }
 
+TEST_F(LedgerRounds, APlanOfCodecsHoldsUntilTheNextAndNeverChanges) {
+  const auto at = [this](std::uint64_t round) {
+    const auto row = ledger_->codec_plan(job_, RoundId{round}).value();
+    return row ? std::to_string(row->first_round.value) + row->plan : "none";
+  };
+  EXPECT_EQ(at(99), "none");
+  ASSERT_TRUE(ledger_->add_codec_plan({job_, RoundId{11}, "a"}));
+  ASSERT_TRUE(ledger_->add_codec_plan({job_, RoundId{21}, "b"}));
+  ASSERT_TRUE(ledger_->add_codec_plan({job_, RoundId{21}, "c"}));
+  EXPECT_EQ(at(10), "none");
+  EXPECT_EQ(at(11), "11a");
+  EXPECT_EQ(at(20), "11a");
+  EXPECT_EQ(at(99), "21b") << "the round may have begun with it";
+  EXPECT_FALSE(ledger_->codec_plan(JobId{"other"}, RoundId{99}).value());
+  EXPECT_FALSE(ledger_->add_codec_plan({JobId{"other"}, RoundId{1}, "a"})) << "no such job";
+}
+
 TEST_F(LedgerRounds, PublishingAgainChangesNothing) {
   ASSERT_TRUE(ledger_->open_round(round_row("digits", 1)));
   const RoundRow closed = closed_row(round_row("digits", 1));

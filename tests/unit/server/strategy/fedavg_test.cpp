@@ -35,22 +35,22 @@ std::vector<float> round(const Strategy& strategy,
                          const std::vector<float>& x,
                          const std::vector<Device>& devices) {
   const LaneBounds bounds{devices.size(), strategy.weight_max(), 100.0};
-  Lane lane = Lane::create(x.size(), bounds).value();
+  Lane lane = Lane::create(plain_form(x.size()), bounds).value();
   std::vector<Contribution> updates;
   for (const Device& device : devices) {
     std::vector<float> delta(x.size());
     std::transform(device.y.begin(), device.y.end(), x.begin(), delta.begin(), std::minus<>());
     UpdateMeta meta;
     meta.examples = Examples{device.examples};
-    updates.push_back({update_of(std::move(delta)), strategy.admit(meta).value()});
+    updates.push_back(contribution_of(std::move(delta), strategy.admit(meta).value()));
   }
   LaneRange range{0, x.size()};
   EXPECT_TRUE(lane.fold(updates, range));
   lane.count_weights(updates);
+  std::vector<float> mean(x.size());
+  lane.mean(0, mean);
   std::vector<float> next = x;
-  const auto middle = static_cast<std::ptrdiff_t>(x.size() / 2);  // tiles, in any order
-  strategy.finalise(lane, x.size() / 2, {next.begin() + middle, next.end()});
-  strategy.finalise(lane, 0, {next.begin(), next.begin() + middle});
+  strategy.finalise(mean, next);
   return next;
 }
 

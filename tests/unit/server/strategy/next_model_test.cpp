@@ -61,9 +61,7 @@ class TwiceAndMean final : public Strategy {
   std::uint64_t weight_max() const override { return 1; }
   TrainPlan plan(const RoundContext&, const ClientId&) const override { return {}; }
   Result<std::uint64_t> admit(const UpdateMeta&) const override { return std::uint64_t{1}; }
-  void finalise(const Lane& lane, std::uint64_t first, std::span<float> x) const override {
-    std::vector<float> mean(x.size());
-    lane.mean(first, mean);
+  void finalise(std::span<const float> mean, std::span<float> x) const override {
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = 2.0F * x[i] + mean[i];
   }
 };
@@ -77,12 +75,12 @@ struct Model {
 Model model_of(std::size_t parameters) {
   Model model{std::vector<float>(parameters),
               std::vector<float>(parameters),
-              Lane::create(parameters, {1, 1, 100.0}).value()};
+              Lane::create(plain_form(parameters), {1, 1, 100.0}).value()};
   for (std::size_t i = 0; i < parameters; ++i) {
     model.base[i] = static_cast<float>(i % 97);
     model.mean[i] = static_cast<float>(i % 13) * 0.25F;
   }
-  const std::vector<Contribution> one{{update_of(model.mean), 1}};
+  const std::vector<Contribution> one{contribution_of(model.mean, 1)};
   LaneRange range{0, parameters};
   EXPECT_TRUE(model.lane.fold(one, range));
   model.lane.count_weights(one);

@@ -67,7 +67,7 @@ TEST(LaneScale, RefusesBoundsWithoutMeaning) {
                                    LaneBounds{1, 1, inf},
                                    LaneBounds{1, 1, nan}}) {
     EXPECT_FALSE(lane_scale(bounds));
-    EXPECT_FALSE(Lane::create(4, bounds));
+    EXPECT_FALSE(Lane::create(plain_form(4), bounds));
   }
 }
 
@@ -94,7 +94,7 @@ Cohort random_cohort(std::uint64_t seed, std::size_t count, std::size_t paramete
     values[rng.below(parameters)] = -8.0F;
     cohort.values.push_back(values);
     const std::uint64_t weight = k == 0 ? 5000 : 1 + rng.below(5000);
-    cohort.updates.push_back({update_of(std::move(values)), weight});
+    cohort.updates.push_back(contribution_of(std::move(values), weight));
   }
   return cohort;
 }
@@ -133,7 +133,7 @@ __int128 exact_contribution(float x, std::uint64_t weight, std::int32_t scale) {
 TEST(Lane, SumsAreExact) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const Cohort cohort = random_cohort(seed, 5, 257);
-    Lane lane = Lane::create(257, cohort.bounds).value();
+    Lane lane = Lane::create(plain_form(257), cohort.bounds).value();
     ASSERT_TRUE(fold_all(lane, cohort.updates));
     std::int64_t denominator = 0;
     for (const Contribution& update : cohort.updates) {
@@ -165,13 +165,13 @@ TEST(Lane, SumsAreExact) {
 
 TEST(Lane, HalvesRoundToEven) {
   const LaneBounds bounds{2, 3, 0x1.0p40};
-  Lane lane = Lane::create(4, bounds).value();
+  Lane lane = Lane::create(plain_form(4), bounds).value();
   const double unit = std::ldexp(1.0, -lane.scale());
   const std::vector<float> values{static_cast<float>(0.5 * unit),
                                   static_cast<float>(1.5 * unit),
                                   static_cast<float>(-2.5 * unit),
                                   static_cast<float>(2.5 * unit)};
-  const std::vector<Contribution> updates{{update_of(values), 1}};
+  const std::vector<Contribution> updates{contribution_of(values, 1)};
   ASSERT_TRUE(fold_all(lane, updates));
   EXPECT_EQ(sums_of(lane), (std::vector<std::int64_t>{0, 2, -2, 2}));
 }
@@ -179,8 +179,8 @@ TEST(Lane, HalvesRoundToEven) {
 TEST(Lane, TheLargestSumsHaveRoom) {
   const LaneBounds bounds{8, 1'000'000, 100.0};
   std::vector<Contribution> updates;
-  for (int k = 0; k < 8; ++k) updates.push_back({update_of({100.0F, -100.0F}), 1'000'000});
-  Lane lane = Lane::create(2, bounds).value();
+  for (int k = 0; k < 8; ++k) updates.push_back(contribution_of({100.0F, -100.0F}, 1'000'000));
+  Lane lane = Lane::create(plain_form(2), bounds).value();
   ASSERT_TRUE(fold_all(lane, updates));
   EXPECT_EQ(lane.sums()[0], -lane.sums()[1]);
   EXPECT_EQ(lane.sums()[0], static_cast<std::int64_t>(std::ldexp(8e8, lane.scale())));
@@ -192,7 +192,7 @@ TEST(Lane, TheLargestSumsHaveRoom) {
 TEST(Lane, AnyOrderAnyBatchesAnyShardsGiveTheSameBits) {
   const std::size_t parameters = 2 * kTile + 77;
   const Cohort cohort = random_cohort(3, 19, parameters);
-  Lane once = Lane::create(parameters, cohort.bounds).value();
+  Lane once = Lane::create(plain_form(parameters), cohort.bounds).value();
   for (std::size_t first = 0; first < 19; first += 8) {
     const std::size_t count = std::min<std::size_t>(8, 19 - first);
     ASSERT_TRUE(fold_all(once, std::span(cohort.updates).subspan(first, count)));
@@ -201,7 +201,7 @@ TEST(Lane, AnyOrderAnyBatchesAnyShardsGiveTheSameBits) {
   for (int repeat = 0; repeat < 8; ++repeat) {
     std::vector<Contribution> shuffled = cohort.updates;
     rng.shuffle(std::span(shuffled));
-    Lane lane = Lane::create(parameters, cohort.bounds).value();
+    Lane lane = Lane::create(plain_form(parameters), cohort.bounds).value();
     std::size_t first = 0;
     while (first < shuffled.size()) {
       const std::uint64_t wanted = 1 + rng.below(8);
@@ -227,17 +227,17 @@ TEST(Lane, AnyOrderAnyBatchesAnyShardsGiveTheSameBits) {
 TEST(Lane, ACheckpointGoesOnWithTheSameBits) {
   const Cohort cohort = random_cohort(4, 6, 1000);
   const std::span<const Contribution> all(cohort.updates);
-  Lane whole = Lane::create(1000, cohort.bounds).value();
+  Lane whole = Lane::create(plain_form(1000), cohort.bounds).value();
   ASSERT_TRUE(fold_all(whole, all));
 
-  Lane half = Lane::create(1000, cohort.bounds).value();
+  Lane half = Lane::create(plain_form(1000), cohort.bounds).value();
   ASSERT_TRUE(fold_all(half, all.first(2)));
   LaneCheckpoint checkpoint;
   checkpoint.scale = half.scale();
   checkpoint.denominator = half.denominator();
   checkpoint.sums = tensor::AlignedBuffer<std::int64_t>(1000);
   std::copy(half.sums().begin(), half.sums().end(), checkpoint.sums.begin());
-  Lane restored = Lane::restore(std::move(checkpoint), cohort.bounds).value();
+  Lane restored = Lane::restore(std::move(checkpoint), plain_form(1000), cohort.bounds).value();
   ASSERT_TRUE(fold_all(restored, all.subspan(2)));
   EXPECT_EQ(sums_of(restored), sums_of(whole));
   EXPECT_EQ(restored.denominator(), whole.denominator());
@@ -247,7 +247,7 @@ TEST(Lane, ACheckpointOfOtherBoundsIsCorrupt) {
   LaneCheckpoint checkpoint;
   checkpoint.scale = *lane_scale({10, 10, 1.0}) - 1;
   checkpoint.sums = tensor::AlignedBuffer<std::int64_t>(4);
-  const auto restored = Lane::restore(std::move(checkpoint), {10, 10, 1.0});
+  const auto restored = Lane::restore(std::move(checkpoint), plain_form(4), {10, 10, 1.0});
   ASSERT_FALSE(restored);
   EXPECT_EQ(restored.error().code, errc::corrupt_data);
 }
@@ -255,13 +255,13 @@ TEST(Lane, ACheckpointOfOtherBoundsIsCorrupt) {
 TEST(Lane, AFailedFoldGoesOnWhereItStopped) {
   const std::size_t parameters = 3 * kTile + 5;
   const Cohort cohort = random_cohort(6, 3, parameters);
-  Lane whole = Lane::create(parameters, cohort.bounds).value();
+  Lane whole = Lane::create(plain_form(parameters), cohort.bounds).value();
   ASSERT_TRUE(fold_all(whole, cohort.updates));
 
   std::vector<Contribution> updates = cohort.updates;
   const auto sick = update_of(cohort.values[1]);
-  updates[1].update = sick;
-  Lane lane = Lane::create(parameters, cohort.bounds).value();
+  updates[1].update = body_of(sick);
+  Lane lane = Lane::create(plain_form(parameters), cohort.bounds).value();
   LaneRange range{0, parameters};
   for (const std::uint64_t readable : {std::uint64_t{0}, kTile + 9, 2 * kTile}) {
     sick->fails_from = readable * sizeof(float);
@@ -279,26 +279,26 @@ TEST(Lane, AFailedFoldGoesOnWhereItStopped) {
 TEST(Lane, BeginsAnewInTheSameMemory) {
   const Cohort first = random_cohort(7, 5, 3 * kTile);
   const Cohort second = random_cohort(8, 3, 3 * kTile);
-  Lane fresh = Lane::create(3 * kTile, second.bounds).value();
+  Lane fresh = Lane::create(plain_form(3 * kTile), second.bounds).value();
   ASSERT_TRUE(fold_all(fresh, second.updates));
 
-  Lane lane = Lane::create(3 * kTile, first.bounds).value();
+  Lane lane = Lane::create(plain_form(3 * kTile), first.bounds).value();
   ASSERT_TRUE(fold_all(lane, first.updates));
   const auto* const memory = lane.sums().data();
-  ASSERT_TRUE(lane.restart(second.bounds));
+  ASSERT_TRUE(lane.restart(plain_form(3 * kTile), second.bounds));
   ASSERT_TRUE(fold_all(lane, second.updates));
   EXPECT_EQ(lane.sums().data(), memory);
   EXPECT_EQ(sums_of(lane), sums_of(fresh));
   EXPECT_EQ(lane.denominator(), fresh.denominator());
   EXPECT_EQ(lane.scale(), fresh.scale());
 
-  EXPECT_FALSE(lane.restart({0, 1, 1.0}));
+  EXPECT_FALSE(lane.restart(plain_form(3 * kTile), {0, 1, 1.0}));
   EXPECT_EQ(lane.denominator(), fresh.denominator()) << "as before";
 }
 
 TEST(Lane, AnEmptyRangeIsNothing) {
   const Cohort cohort = random_cohort(1, 1, 10);
-  Lane lane = Lane::create(10, cohort.bounds).value();
+  Lane lane = Lane::create(plain_form(10), cohort.bounds).value();
   LaneRange range{10, 0};
   ASSERT_TRUE(lane.fold(cohort.updates, range));
   EXPECT_EQ(sums_of(lane), std::vector<std::int64_t>(10, 0));
@@ -306,7 +306,7 @@ TEST(Lane, AnEmptyRangeIsNothing) {
 
 TEST(LaneDeath, RangesBeyondTheEndAreBugs) {
   const Cohort cohort = random_cohort(1, 1, 10);
-  Lane lane = Lane::create(10, cohort.bounds).value();
+  Lane lane = Lane::create(plain_form(10), cohort.bounds).value();
   LaneRange beyond{9, 2};
   EXPECT_DEATH(static_cast<void>(lane.fold(cohort.updates, beyond)), "range");
   LaneRange wraps{2, std::numeric_limits<std::uint64_t>::max()};

@@ -1,0 +1,43 @@
+#include "client/src/update_encoder.hpp"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "common/base/log.hpp"
+#include "common/base/try.hpp"
+#include "common/codec/update.hpp"
+
+namespace chorus::client {
+namespace {
+
+/// What was left out so far; zeros at first. A memory of another size belongs to another model.
+Result<std::vector<float>> memory_of(LocalState& state, std::size_t parameters) {
+  CHORUS_TRY(auto memory, state.load(kErrorMemory));
+  if (memory && memory->size() == parameters) return std::move(*memory);
+  if (memory) spdlog::warn("error feedback begins anew: its memory is of another model");
+  return std::vector<float>(parameters);
+}
+
+}  // namespace
+
+Result<std::vector<std::byte>> encode_update(const TrainPlan& plan,
+                                             const TensorLayout& layout,
+                                             std::span<const float> delta,
+                                             LocalState* state) {
+  CHORUS_TRY(const auto form, codec::UpdateForm::of(plan, layout));
+  const bool feedback = plan.compression->feedback == Feedback::error;
+  if (feedback && state == nullptr) {
+    return fail(errc::unsupported_feature,
+                "error feedback needs a state that lasts from task to task; there is none");
+  }
+  std::vector<float> memory;
+  if (feedback) {
+    CHORUS_TRY(memory, memory_of(*state, delta.size()));
+  }
+  CHORUS_TRY(auto body, codec::encode_update(form, delta, memory));
+  if (feedback) CHORUS_OK(state->store(kErrorMemory, memory));
+  return body;
+}
+
+}  // namespace chorus::client

@@ -1,0 +1,116 @@
+#include "server/driver/job_codecs.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "chorus/kernels/kernels.hpp"
+#include "common/base/log.hpp"
+#include "common/base/rng.hpp"
+#include "common/base/try.hpp"
+#include "common/net/async.hpp"
+
+namespace chorus::server {
+
+namespace asio = boost::asio;
+
+std::optional<Compression> JobCodecs::compression_of(RoundId round) const {
+  if (!config_.train.compression) return std::nullopt;
+  Compression compression = *config_.train.compression;
+  const std::string number = std::to_string(round.value);
+  const std::array<std::string_view, 3> parts{"compression", config_.round.job.value, number};
+  compression.seed = stream_key(config_.round.seed, parts);
+  if (!plan_) return compression;
+  const auto table = static_cast<std::uint32_t>(plan_->first_round.value);
+  return with_plan(std::move(compression), plan_->tensors, table);
+}
+
+Result<Lane::Form> JobCodecs::form_of(RoundId round) const {
+  TrainPlan plan = config_.train;
+  plan.compression = compression_of(round);
+  CHORUS_TRY(auto form, codec::UpdateForm::of(plan, layout_));
+  return std::make_shared<const codec::UpdateForm>(std::move(form));
+}
+
+Result<std::vector<PlanLine>> JobCodecs::lines() const {
+  TrainPlan plan = config_.train;
+  plan.compression = compression_of(since());
+  return plan_lines(
+      plan, layout_, plan_ ? std::span(plan_->tensors) : std::span<const PlannedTensor>());
+}
+
+Result<void> JobCodecs::load(RoundId round) {
+  CHORUS_TRY(const auto row, context_.ledger->codec_plan(config_.round.job, round));
+  if (!row) return {};
+  CHORUS_TRY(auto tensors, plan_from_text(row->plan));
+  plan_ = Plan{row->first_round, std::move(tensors)};
+  return {};
+}
+
+bool JobCodecs::due(RoundId round) const {
+  if (!config_.adapt) return false;
+  const std::uint64_t since = plan_ ? plan_->first_round.value : 1;
+  return round.value >= since + config_.adapt->every;
+}
+
+// The version whose difference to the current one is measured; null when there is none.
+Result<std::shared_ptr<const VersionReader>> JobCodecs::version_before(
+    const Sha256& current) const {
+  const std::shared_ptr<const VersionReader> none;
+  CHORUS_TRY(const auto versions, context_.ledger->versions(config_.round.job));
+  std::vector<VersionRow> kept;
+  std::copy_if(
+      versions.begin(), versions.end(), std::back_inserter(kept), [](const VersionRow& version) {
+        return version.kept;
+      });
+  if (kept.size() < 2) return none;
+  const std::size_t back = std::min<std::size_t>(config_.adapt->window, kept.size() - 1);
+  const Sha256& wanted = kept[kept.size() - 1 - back].sha256;
+  if (wanted == current) return none;
+  return context_.versions->open_version(wanted);
+}
+
+asio::awaitable<Result<void>> JobCodecs::renew(RoundId round,
+                                               std::shared_ptr<const VersionReader> current) {
+  if (!due(round)) co_return Result<void>();
+  std::shared_ptr<const VersionReader> before;
+  auto find = [this, &before, &current]() -> Result<void> {
+    CHORUS_TRY(before, version_before(current->info().sha256));
+    return {};
+  };
+  CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(find)));
+  if (before == nullptr) co_return Result<void>();
+
+  std::vector<PlannedTensor> tensors;
+  auto measure = [this, &before, &current, &tensors]() -> Result<void> {
+    const auto change = [&before, &current](std::uint64_t first,
+                                            std::span<float> into) -> Result<void> {
+      std::vector<float> old(into.size());
+      CHORUS_OK(before->read_parameters(first, old));
+      CHORUS_OK(current->read_parameters(first, into));
+      kernels::subtract_f32(into, old, into);
+      return {};
+    };
+    CHORUS_TRY(tensors, plan_codecs(config_.train, layout_, config_.adapt->budget, change));
+    return {};
+  };
+  CHORUS_CO_OK(co_await net::run_on(context_.compute, std::move(measure)));
+  if (tensors.empty()) co_return Result<void>();
+
+  auto keep = [this, round, &tensors]() -> Result<void> {
+    CHORUS_OK(context_.ledger->add_codec_plan({config_.round.job, round, plan_text(tensors)}));
+    return load(round);  // of a round that was begun before, the one it began with
+  };
+  CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(keep)));
+  std::uint64_t bytes = 0;
+  for (const PlannedTensor& tensor : plan_->tensors) bytes += tensor.bytes;
+  spdlog::info("job {}: from round {} on updates follow a new plan of codecs, {} bytes each",
+               config_.round.job.value,
+               round.value,
+               bytes);
+  co_return Result<void>();
+}
+
+}  // namespace chorus::server

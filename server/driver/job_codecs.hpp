@@ -1,0 +1,57 @@
+// How the updates of a job's rounds travel: the job's codecs, and plans of codecs made on the way.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "chorus/model.hpp"
+#include "chorus/result.hpp"
+#include "server/compress/codec_plan.hpp"
+#include "server/config/job_config.hpp"
+#include "server/driver/context.hpp"
+#include "server/update/lane.hpp"
+
+namespace chorus::server {
+
+/// On the control executor unless said otherwise. A round's answer never changes once it is open.
+class JobCodecs {
+ public:
+  /// @param config  outlives it
+  JobCodecs(Context& context, const JobConfig& config, const TensorLayout& layout)
+      : context_(context), config_(config), layout_(layout) {}
+
+  /// Of the newest round; none: updates are as they are.
+  std::optional<Compression> compression_of(RoundId round) const;
+  Result<Lane::Form> form_of(RoundId round) const;
+  /// Tensor by tensor, for people.
+  Result<std::vector<PlanLine>> lines() const;
+  /// The round from which on the present plan is followed; 0: there is none.
+  RoundId since() const noexcept { return plan_ ? plan_->first_round : RoundId{}; }
+
+  /// The plan that a round follows, from the ledger. @pre on the store thread
+  Result<void> load(RoundId round);
+  /// Makes a new plan if it is time; before the round is opened.
+  /// @param current  the version that the round begins with
+  boost::asio::awaitable<Result<void>> renew(RoundId round,
+                                             std::shared_ptr<const VersionReader> current);
+
+ private:
+  struct Plan {
+    RoundId first_round;
+    std::vector<PlannedTensor> tensors;
+  };
+
+  bool due(RoundId round) const;
+  Result<std::shared_ptr<const VersionReader>> version_before(const Sha256& current) const;
+
+  Context& context_;
+  const JobConfig& config_;
+  const TensorLayout& layout_;
+  std::optional<Plan> plan_;
+};
+
+}  // namespace chorus::server

@@ -1,0 +1,133 @@
+// Compressed updates between real processes: a function of the seed, whatever crashes; fewer bytes,
+// and a model that has learned as much.
+#include <csignal>
+
+#include "tests/e2e/digits.hpp"
+
+namespace chorus::test {
+namespace {
+
+DigitsOptions options_with(const std::string& compress) {
+  DigitsOptions options;
+  options.compress = compress;
+  return options;
+}
+
+struct Outcome {
+  std::string version;
+  double accuracy = 0.0;
+  std::uint64_t bytes_up = 0;
+};
+
+Outcome outcome_of(Digits& digits) {
+  Outcome outcome;
+  outcome.version = digits.finish();
+  digits.expect_complete();
+  const auto rounds = digits.rounds();
+  for (const auto& round : rounds) outcome.bytes_up += round.at("bytes_up").get<std::uint64_t>();
+  for (const auto& metric : rounds.back().at("metrics")) {
+    if (metric.at("name") == "accuracy") outcome.accuracy = metric.at("value").get<double>();
+  }
+  return outcome;
+}
+
+Outcome run(const DigitsOptions& options) {
+  Digits digits(options);
+  digits.submit();
+  digits.start_agents();
+  return outcome_of(digits);
+}
+
+TEST(Compression, SendsLessAndLearnsAsMuch) {
+  const Outcome plain = run(DigitsOptions{});
+  struct Case {
+    const char* compress;
+    double times;  ///< fewer bytes
+  };
+  for (const auto& [compress, times] : {Case{"codec = \"uniform\"\n", 3.8},
+                                        Case{"codec = \"rotated\"\nbits = 4\nbucket = 1024\n", 6.9},
+                                        Case{"codec = \"top_k\"\ndensity = 0.1\n", 7.0},
+                                        Case{"codec = \"f32\"\nentropy = true\n", 1.05}}) {
+    SCOPED_TRACE(compress);
+    const Outcome outcome = run(options_with(compress));
+    EXPECT_GT(static_cast<double>(plain.bytes_up), times * static_cast<double>(outcome.bytes_up));
+    EXPECT_GT(outcome.accuracy, plain.accuracy - 0.05);
+  }
+}
+
+TEST(Compression, LosslessChangesNothing) {
+  EXPECT_EQ(run(options_with("codec = \"f32\"\nentropy = true\n")).version,
+            run(DigitsOptions{}).version);
+}
+
+TEST(Compression, SameSeedSameModelWhateverTheThreads) {
+  DigitsOptions options = options_with("codec = \"rotated\"\nbits = 2\nbucket = 1024\n");
+  const std::string reference = run(options).version;
+  options.server_threads = 4;
+  EXPECT_EQ(run(options).version, reference);
+}
+
+TEST(Compression, ACrashOfTheDaemonChangesNothing) {
+  const DigitsOptions options = options_with("codec = \"uniform\"\nbits = 4\n");
+  const std::string reference = run(options).version;
+  for (const char* const point :
+       {"upload.complete:5", "commit.after_journal:3", "fold.after:3", "publish.after_ledger:2"}) {
+    SCOPED_TRACE(point);
+    Digits digits(options);
+    digits.start_server(point);
+    digits.submit();
+    digits.start_agents();
+    EXPECT_EQ(digits.federation().server().wait(std::chrono::seconds(60)), 128 + SIGKILL);
+    digits.start_server("");
+    EXPECT_EQ(outcome_of(digits).version, reference);
+  }
+}
+
+TEST(Compression, CodecsFollowWhatIsLearnedAlsoOverACrash) {
+  DigitsOptions options =
+      options_with("codec = \"uniform\"\nbits = 4\n[compress.adapt]\nevery = 2\nbudget = 1.0\n");
+  options.rounds = 6;
+  Digits digits(options);
+  digits.submit();
+  const auto plan = [&digits] { return digits.federation().admin({"job", "plan", "digits"}); };
+  EXPECT_EQ(plan().at("first_round"), 0);
+  digits.start_agents();
+  const std::string reference = outcome_of(digits).version;
+  const auto chosen = plan();
+  EXPECT_EQ(chosen.at("first_round"), 5);
+  EXPECT_EQ(chosen.at("every"), 2);
+  ASSERT_EQ(chosen.at("lines").size(), 4U);
+  for (const auto& line : chosen.at("lines")) {
+    EXPECT_NE(line.at("codec").get<std::string>().find("uniform"), std::string::npos) << line;
+    EXPECT_GT(line.at("error").get<double>(), 0.0) << line;
+  }
+
+  for (const char* const point : {"open.before_ledger:3", "commit.after_journal:7"}) {
+    SCOPED_TRACE(point);
+    Digits again(options);
+    again.start_server(point);
+    again.submit();
+    again.start_agents();
+    EXPECT_EQ(again.federation().server().wait(std::chrono::seconds(60)), 128 + SIGKILL);
+    again.start_server("");
+    EXPECT_EQ(outcome_of(again).version, reference);
+  }
+}
+
+// What the codec left out is on the device's disk, and counts once.
+TEST(Compression, ErrorFeedbackSurvivesTheDeath) {
+  const DigitsOptions options = options_with("codec = \"top_k\"\ndensity = 0.02\n");
+  const std::string reference = run(options).version;
+  EXPECT_NE(run(options_with("codec = \"top_k\"\ndensity = 0.02\nfeedback = \"none\"\n")).version,
+            reference);
+  Digits digits(options);
+  digits.submit();
+  digits.start_agents();
+  ASSERT_TRUE(eventually([&] { return !digits.rounds().empty(); }));
+  digits.agent(1).kill_now();
+  digits.start_agent(1);
+  EXPECT_EQ(outcome_of(digits).version, reference);
+}
+
+}  // namespace
+}  // namespace chorus::test

@@ -1,0 +1,93 @@
+// What a device makes of y − x, and what it keeps of it.
+#include "client/src/update_encoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include "common/codec/update.hpp"
+
+namespace chorus::client {
+namespace {
+
+TensorLayout layout() {
+  TensorLayout layout;
+  layout.tensors = {{"a.weight", {3}, 0, 3, false}, {"b.weight", {2}, 3, 2, false}};
+  layout.parameters = 5;
+  return layout;
+}
+
+TrainPlan plan_of(const Codec& codec, Feedback feedback) {
+  TrainPlan plan;
+  plan.compression =
+      Compression{.codec = codec, .tensors = {{"b.*", Codec{}}}, .feedback = feedback, .seed = 3};
+  return plan;
+}
+
+std::vector<float> decoded(const TrainPlan& plan, const std::vector<std::byte>& body) {
+  const auto form = codec::UpdateForm::of(plan, layout()).value();
+  std::vector<float> values(5);
+  EXPECT_TRUE(codec::decode_update(form, body, 1e9F, values));
+  return values;
+}
+
+constexpr Codec kTopOne{.kind = CodecKind::top_k, .density = 0.3};
+
+// The specification's vector: top-1 of a constant input [1, .6, -.5].
+TEST(UpdateEncoder, WhatIsLeftOutComesLater) {
+  const TrainPlan plan = plan_of(kTopOne, Feedback::error);
+  const std::vector<float> delta{1.0F, 0.6F, -0.5F, 4.0F, -4.0F};
+  const std::vector<std::vector<float>> sent{
+      {1, 0, 0, 4, -4}, {0, 1.2F, 0, 4, -4}, {2, 0, 0, 4, -4}, {0, 0, -2, 4, -4}};
+  const std::vector<std::vector<float>> kept{
+      {0, 0.6F, -0.5F, 0, 0}, {1, 0, -1, 0, 0}, {0, 0.6F, -1.5F, 0, 0}, {1, 1.2F, 0, 0, 0}};
+  MemoryState memory;
+  for (std::size_t round = 0; round < sent.size(); ++round) {
+    const auto values = decoded(plan, encode_update(plan, layout(), delta, &memory).value());
+    memory.accept();
+    const auto error = memory.load(kErrorMemory).value().value();
+    ASSERT_EQ(error.size(), 5U);
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_FLOAT_EQ(values[i], sent[round][i]) << round << " " << i;
+      EXPECT_NEAR(error[i], kept[round][i], 1e-6F) << round << " " << i;
+    }
+  }
+}
+
+TEST(UpdateEncoder, KeepsNothingUnlessAsked) {
+  MemoryState memory;
+  const TrainPlan plan = plan_of(kTopOne, Feedback::none);
+  const std::vector<float> delta{1.0F, 0.6F, -0.5F, 4.0F, -4.0F};
+  EXPECT_TRUE(encode_update(plan, layout(), delta, &memory));
+  EXPECT_TRUE(encode_update(plan, layout(), delta, nullptr));
+  EXPECT_FALSE(memory.load(kErrorMemory).value());
+}
+
+TEST(UpdateEncoder, AMemoryOfAnotherModelBeginsAnew) {
+  MemoryState memory;
+  ASSERT_TRUE(memory.store(kErrorMemory, std::vector<float>{100, 100}));
+  memory.accept();
+  const TrainPlan plan = plan_of(kTopOne, Feedback::error);
+  const auto body = encode_update(plan, layout(), std::vector<float>(5), &memory).value();
+  EXPECT_EQ(decoded(plan, body), std::vector<float>(5));
+}
+
+TEST(UpdateEncoder, SaysWhatItCannotDo) {
+  const std::vector<float> delta{1.0F, 1e38F, -0.5F, 4.0F, -4.0F};
+  const auto without = encode_update(plan_of(kTopOne, Feedback::error), layout(), delta, nullptr);
+  ASSERT_FALSE(without);
+  EXPECT_EQ(without.error().code, errc::unsupported_feature);
+  const auto large =
+      encode_update(plan_of({.kind = CodecKind::f16}, Feedback::none), layout(), delta, nullptr);
+  ASSERT_FALSE(large);
+  EXPECT_EQ(large.error().code, errc::value_out_of_range);
+  EXPECT_NE(large.error().detail.find("elements 0 to 2"), std::string::npos);
+}
+
+TEST(UpdateEncoder, IsAFunctionOfItsArguments) {
+  TrainPlan plan = plan_of({.kind = CodecKind::uniform, .bits = 2}, Feedback::none);
+  const std::vector<float> delta{0.3F, 0.6F, -0.5F, 4.0F, -4.0F};
+  const auto body = encode_update(plan, layout(), delta, nullptr).value();
+  EXPECT_EQ(encode_update(plan, layout(), delta, nullptr).value(), body);
+}
+
+}  // namespace
+}  // namespace chorus::client
