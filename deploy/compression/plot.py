@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Draws docs/compression.svg: accuracy against bytes up, from the rows of deploy/compression.py.
+
+  deploy/compression/plot.py RESULTS.json docs/compression.svg
+
+Needs Debian's python3-matplotlib.
+"""
+import json
+import pathlib
+import statistics
+import sys
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams["svg.hashsalt"] = "chorus"  # the same rows give the same file
+from matplotlib import pyplot  # noqa: E402
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    rows = json.loads(pathlib.Path(sys.argv[1]).read_text())["rows"]
+    names = list(dict.fromkeys(row["data"] for row in rows))
+    codecs = list(dict.fromkeys(row["codec"] for row in rows))
+    figure, axes = pyplot.subplots(1, len(names), figsize=(4.6 * len(names), 3.8), squeeze=False)
+    for axis, name in zip(axes[0], names):
+        for number, codec in enumerate(codecs):
+            own = [row for row in rows if row["data"] == name and row["codec"] == codec]
+            if not own:
+                continue
+            axis.scatter(statistics.mean(row["bytes_up"] for row in own) / 1e6,
+                         statistics.mean(row["accuracy"] for row in own),
+                         label=codec, marker="osDv^<>PX*hp8dH+"[number % 16],
+                         color=pyplot.cm.tab20(number % 20))
+        plain = [row["accuracy"] for row in rows if row["data"] == name and row["codec"] == "f32"]
+        if plain:
+            axis.axhline(statistics.mean(plain) - 0.005, color="grey", linewidth=0.8, ls="--")
+        axis.set(title=name, xscale="log", xlabel="MB up, all devices")
+    axes[0][0].set_ylabel("accuracy on examples that no device has")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=6, fontsize=8,
+                  frameon=False)
+    figure.tight_layout(rect=(0, 0.14, 1, 1))
+    figure.savefig(sys.argv[2], metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
