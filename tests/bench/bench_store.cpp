@@ -102,7 +102,7 @@ void version(benchmark::State& state) {
   const auto store = must(VersionStore::open(folder));
   const std::vector<float> values(parameters / 1000 * 1000, 0.5F);
   for (auto _ : state) {
-    const auto writer = must(store->begin(model));
+    const auto writer = must(store->begin(model, {}));
     must(writer->append(values));
     const auto info = must(writer->commit());
     state.PauseTiming();
