@@ -60,6 +60,7 @@ def data_sets(folder):
     }
 
 
+ATTEMPTS = 6
 ADAPT = "\n[compress.adapt]\nevery = 5\nwindow = 3\n"
 CODECS = {
     "f32": "",
@@ -137,10 +138,14 @@ class Federation:
 
     def command(self, *command):
         words = [str(word) for word in command]
-        done = subprocess.run(words, capture_output=True, text=True, env=self.environment)
-        if done.returncode != 0:
-            sys.exit(f"compression.py: {' '.join(words)}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        for attempt in range(ATTEMPTS):
+            done = subprocess.run(words, capture_output=True, text=True, env=self.environment)
+            if done.returncode == 0:
+                return done.stdout
+            if '"may_retry":true' not in done.stdout + done.stderr:  # the machine may be busy
+                break
+            time.sleep(attempt)
+        sys.exit(f"compression.py: {' '.join(words)}\n{done.stdout}{done.stderr}")
 
     def admin(self, *words):
         return json.loads(self.command(self.programs.chorus, "--json", *words))

@@ -22,6 +22,9 @@ if(CHORUS_SECTIONS)
                       $<$<NOT:$<CONFIG:Debug>>:-fdata-sections>)
 endif()
 
+# For what a device runs a few times in a round: bytes on its disk count more than time.
+set(CHORUS_SMALL $<$<NOT:$<CONFIG:Debug>>:-Os>)
+
 # Results must not depend on the instruction set: no contraction of a*b+c, anywhere.
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Werror -ffp-contract=off)
 
