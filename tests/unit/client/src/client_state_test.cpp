@@ -140,8 +140,8 @@ TEST_F(ClientTest, DeclinesToCompressAReportOfSeveralParts) {
   EXPECT_EQ(trainer.trained, 0);
 }
 
-// Half of the elements travel; the other half comes with the next update, from another process.
-// Then the memory is damaged.
+// Half of the elements travel; the other half comes with the next update, from another process and
+// three rounds later: the device was in no cohort meanwhile. Then the memory is damaged.
 TEST_F(ClientTest, ErrorFeedbackGoesOnInAnotherProcessAndBeginsAnewWhenItIsLost) {
   wire::Work asked = version_.work();
   auto& plan = std::get<TrainPlan>(asked.plan);
@@ -152,6 +152,7 @@ TEST_F(ClientTest, ErrorFeedbackGoesOnInAnotherProcessAndBeginsAnewWhenItIsLost)
   std::vector<std::vector<float>> updates;
   const auto task = [&](Peer& peer) -> awaitable<void> {
     co_await peer.greet_ready();
+    asked.task.round = RoundId{1 + 3 * offers.size()};
     wire::Message work(asked);
     co_await peer.send(std::move(work));
     if (offers.empty()) co_await peer.serve(version_.file, 1U << 20U);
