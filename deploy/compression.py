@@ -197,10 +197,9 @@ def row_of(data_name, data, codec, seed, rounds, accuracy, seconds):
     curve, up = [], 0
     for one in rounds:
         up += one["bytes_up"]
-        metrics = one["metrics"] if isinstance(one["metrics"], dict) else {
-            metric["name"]: metric["value"] for metric in one["metrics"]}
-        if "accuracy" in metrics:
-            curve.append([one["round"], up, metrics["accuracy"]])
+        metrics = {metric["name"]: metric["value"] for metric in one["metrics"]}
+        if "eval.accuracy" in metrics:
+            curve.append([one["round"], up, metrics["eval.accuracy"]])
     reached = next((point[0] for point in curve if point[2] >= data.target), None)
     return {"data": data_name, "codec": codec, "seed": seed, "devices": data.devices,
             "rounds": len(rounds), "bytes_up": up,

@@ -56,7 +56,11 @@ std::vector<std::byte> bytes_of_content(const Content& content) {
                                  {"epoch", content.epoch},
                                  {"vectors", vectors}};
   const std::string text = header.dump();
-  std::vector<std::byte> out(sizeof(std::uint32_t));
+  std::size_t total = sizeof(std::uint32_t) + text.size() + kDigestBytes;
+  for (const auto& [name, numbers] : content.vectors) total += numbers.size() * sizeof(float);
+  std::vector<std::byte> out;
+  out.reserve(total);
+  out.resize(sizeof(std::uint32_t));
   const auto length = static_cast<std::uint32_t>(text.size());
   std::memcpy(out.data(), &length, sizeof(length));
   const auto add = [&out](std::span<const std::byte> bytes) {
@@ -188,9 +192,9 @@ Result<void> KeptState::store(std::string_view name, std::span<const float> numb
                 "local state named '" + std::string(name) + "'; expected a name of a-z 0-9 . _ -");
   }
   staged_.insert_or_assign(std::string(name), std::vector<float>(numbers.begin(), numbers.end()));
-  Vectors all = staged_;
-  for (const auto& [kept, unused] : vectors_) all.try_emplace(kept);
-  if (all.size() <= limits::kStateVectorsMax) return {};
+  std::size_t names = staged_.size();
+  for (const auto& [kept, unused] : vectors_) names += staged_.contains(kept) ? 0 : 1;
+  if (names <= limits::kStateVectorsMax) return {};
   staged_.erase(staged_.find(name));
   return fail(errc::invalid_argument,
               "local state of more than " + std::to_string(limits::kStateVectorsMax) + " vectors");

@@ -1,11 +1,13 @@
 #include "client/src/update_encoder.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "common/base/log.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/names.hpp"
 #include "common/codec/update.hpp"
 
 namespace chorus::client {
@@ -26,7 +28,11 @@ Result<std::vector<std::byte>> encode_update(const TrainPlan& plan,
                                              std::span<const float> delta,
                                              LocalState* state) {
   CHORUS_TRY(const auto form, codec::UpdateForm::of(plan, layout));
-  const bool feedback = plan.compression->feedback == Feedback::error;
+  const bool feedback =
+      plan.compression->feedback == Feedback::error &&
+      std::any_of(form.pieces().begin(), form.pieces().end(), [](const codec::Piece& piece) {
+        return codec::leaves_out(piece.codec);
+      });
   if (feedback && state == nullptr) {
     return fail(errc::unsupported_feature,
                 "error feedback needs a state that lasts from task to task; there is none");

@@ -9,20 +9,19 @@ const std::array<Named, 10>& all_codecs() noexcept {
   using K = CodecKind;
   constexpr Parameters kCodes{.bits = true, .bucket = true};
   static constexpr std::array<Named, 10> kAll{{
-      {K::f32, "f32", {}, false, {.kind = K::f32}},
-      {K::f16, "f16", {}, true, {.kind = K::f16}},
-      {K::bf16, "bf16", {}, true, {.kind = K::bf16}},
-      {K::uniform, "uniform", kCodes, false, {.kind = K::uniform}},
-      {K::qsgd, "qsgd", {.bits = true, .bucket = true, .norm = true}, false, {.kind = K::qsgd}},
-      {K::sign, "sign", {.bucket = true}, true, {.kind = K::sign}},
+      {K::f32, "f32", {}, {.kind = K::f32}},
+      {K::f16, "f16", {}, {.kind = K::f16}},
+      {K::bf16, "bf16", {}, {.kind = K::bf16}},
+      {K::uniform, "uniform", kCodes, {.kind = K::uniform}},
+      {K::qsgd, "qsgd", {.bits = true, .bucket = true, .norm = true}, {.kind = K::qsgd}},
+      {K::sign, "sign", {.bucket = true}, {.kind = K::sign}},
       {K::rotated,
        "rotated",
        {.bits = true, .bucket = true, .least_error = true},
-       false,
        {.kind = K::rotated, .bits = 4, .bucket = 8192}},
-      {K::top_k, "top_k", {.density = true}, true, {.kind = K::top_k}},
-      {K::random_k, "random_k", {.density = true}, false, {.kind = K::random_k}},
-      {K::ternary, "ternary", {.density = true}, true, {.kind = K::ternary}},
+      {K::top_k, "top_k", {.density = true}, {.kind = K::top_k}},
+      {K::random_k, "random_k", {.density = true}, {.kind = K::random_k}},
+      {K::ternary, "ternary", {.density = true}, {.kind = K::ternary}},
   }};
   return kAll;
 }
@@ -32,6 +31,19 @@ const Named& named(CodecKind kind) noexcept {
   const auto found = std::find_if(
       all.begin(), all.end(), [kind](const Named& codec) { return codec.kind == kind; });
   return found == all.end() ? all.front() : *found;
+}
+
+bool leaves_out(const Codec& codec) noexcept {
+  switch (codec.kind) {
+    case CodecKind::sign:
+    case CodecKind::top_k:
+    case CodecKind::ternary:
+      return true;
+    case CodecKind::rotated:
+      return codec.least_error;
+    default:
+      return false;
+  }
 }
 
 std::string describe(const Codec& codec) {

@@ -22,8 +22,7 @@ struct Named {
   CodecKind kind;
   std::string_view name;  ///< in files and tables: "top_k"
   Parameters takes;
-  bool biased = false;  ///< wants error feedback
-  Codec usual{};        ///< what is not said
+  Codec usual{};  ///< what is not said
 };
 
 /// Every codec there is.
@@ -31,6 +30,11 @@ const std::array<Named, 10>& all_codecs() noexcept;
 
 /// @pre kind is an enumerator
 const Named& named(CodecKind kind) noexcept;
+
+/// Whether what the codec leaves out is missing for good unless it is fed back: sign, top_k,
+/// ternary, and rotated of least error. What unbiased codecs are off by averages out, and feeding
+/// it back could let it grow: their error may be larger than the update.
+bool leaves_out(const Codec& codec) noexcept;
 
 /// "uniform, 8 bits, buckets of 512".
 std::string describe(const Codec& codec);

@@ -7,6 +7,7 @@
 #include "common/base/assert.hpp"
 #include "common/base/try.hpp"
 #include "common/codec/feedback.hpp"
+#include "common/codec/names.hpp"
 
 namespace chorus::codec {
 namespace {
@@ -43,7 +44,8 @@ Result<std::vector<std::byte>> encode_update(const UpdateForm& form,
   std::vector<std::byte> payloads;
   for (std::size_t p = 0; p < form.pieces().size(); ++p) {
     const Piece& piece = form.pieces()[p];
-    const auto kept = memory.empty() ? memory : of_piece(memory, piece);
+    const bool fed = !memory.empty() && leaves_out(piece.codec);
+    const auto kept = fed ? of_piece(memory, piece) : std::span<float>();
     const auto payload = encode_piece(piece, of_piece(delta, piece), kept, form.keys(p));
     if (!payload) return in_piece(piece, payload.error());
     sizes.push_back(static_cast<std::uint32_t>(payload->size()));

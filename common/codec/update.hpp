@@ -13,9 +13,9 @@ namespace chorus::codec {
 /// The body of an update.
 ///
 /// @param delta   f32[form.parameters()], finite
-/// @param memory  of error feedback, f32[form.parameters()], or empty: what earlier updates left
-/// out
-///                is added first, and what this one leaves out takes its place
+/// @param memory  of error feedback, f32[form.parameters()], or empty: under codecs that leave
+///                something out (names.hpp), what earlier updates left out is added first, and what
+///                this one leaves out takes its place; elsewhere it stays as it is
 /// @pre form.compressed()
 /// @errors value_out_of_range (an element too large for its codec), not_finite: the detail names
 /// the

@@ -45,18 +45,17 @@ bool read_codec(const TomlTable& table, Codec& into) {
   }
   table.boolean("entropy", codec.entropy);
   if (const auto good = codec::check_codec(codec); !good) {
-    table.problem("codec", good.error().detail);
+    const bool bits = good.error().detail.find("bits") != std::string::npos;
+    table.problem(bits ? "bits" : "bucket", good.error().detail);
     return false;
   }
   into = codec;
   return true;
 }
 
-bool biased(const Compression& compression) {
-  bool any = codec::named(compression.codec.kind).biased;
-  for (const TensorCodec& own : compression.tensors) {
-    any = any || codec::named(own.codec.kind).biased;
-  }
+bool leaves_out(const Compression& compression) {
+  bool any = codec::leaves_out(compression.codec);
+  for (const TensorCodec& own : compression.tensors) any = any || codec::leaves_out(own.codec);
   return any;
 }
 
@@ -79,10 +78,15 @@ void read_compress(const TomlTable& table, std::optional<Compression>& into) {
     good = read_codec(exception, own.codec) && good;
     compression.tensors.push_back(std::move(own));
   }
-  // What a biased codec leaves out would be missing for ever.
-  compression.feedback = biased(compression) ? Feedback::error : Feedback::none;
+  const bool wants = leaves_out(compression);
+  compression.feedback = wants ? Feedback::error : Feedback::none;
   table.choice(
       "feedback", compression.feedback, {{"none", Feedback::none}, {"error", Feedback::error}});
+  if (good && !wants && compression.feedback != Feedback::none) {
+    table.problem("feedback",
+                  "no codec here leaves anything out for good; feedback is for sign, top_k, "
+                  "ternary, and rotated with least_error");
+  }
   if (good) into = std::move(compression);
 }
 

@@ -1,4 +1,5 @@
 // How an update is compressed, between protobuf and values.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -21,9 +22,11 @@ Result<Codec> codec_from(const std::string& field, const pb::Codec& proto) {
   if (proto.kind() == pb::CODEC_UNSPECIFIED) {
     return malformed({"work", "train." + field + ".kind"}, "missing", "a kind");
   }
-  if (proto.kind() < 0 || proto.kind() > pb::CODEC_TERNARY) {
-    return unknown(field + ".kind", proto.kind());
-  }
+  const auto& all = codec::all_codecs();
+  const bool known = std::any_of(all.begin(), all.end(), [&proto](const codec::Named& one) {
+    return static_cast<int>(one.kind) == proto.kind();
+  });
+  if (!known) return unknown(field + ".kind", proto.kind());
   Codec codec;
   codec.kind = static_cast<CodecKind>(proto.kind());
   codec.entropy = proto.entropy();

@@ -25,6 +25,31 @@ double squared_norm(std::span<const float> x) {
   return sum;
 }
 
+/// What each codec costs a tensor, cut as updates are; its share of the squared norm is added.
+Result<std::vector<CodecChoice>> choices_of(const TensorSpec& tensor,
+                                            std::span<const Codec> codecs,
+                                            const ReadChange& change,
+                                            double& norm) {
+  std::vector<CodecChoice> all;
+  std::vector<float> values;
+  for (std::uint64_t done = 0; done < tensor.count; done += values.size()) {
+    values.resize(
+        static_cast<std::size_t>(std::min(codec::UpdateForm::kPieceElements, tensor.count - done)));
+    CHORUS_OK(change(tensor.offset + done, values));
+    norm += squared_norm(values);
+    CHORUS_TRY(const auto piece, measured_choices(codecs, values, kKey));
+    if (all.empty()) {
+      all = piece;
+      continue;
+    }
+    for (std::size_t c = 0; c < all.size(); ++c) {
+      all[c].bytes += piece[c].bytes;
+      all[c].error += piece[c].error;
+    }
+  }
+  return all;
+}
+
 nlohmann::json json_of(const PlannedTensor& tensor) {
   const Codec& codec = tensor.codec;
   return {{"name", tensor.name},
@@ -50,19 +75,23 @@ std::optional<Codec> codec_of(const codec::UpdateForm& form, const TensorSpec& t
 }
 
 // Throws what nlohmann::json throws.
-PlannedTensor tensor_of(const nlohmann::json& json) {
+Result<PlannedTensor> tensor_of(const nlohmann::json& json) {
   PlannedTensor tensor;
   json.at("name").get_to(tensor.name);
   json.at("parameters").get_to(tensor.parameters);
   json.at("bytes").get_to(tensor.bytes);
   json.at("error").get_to(tensor.error);
   const auto name = json.at("codec").get<std::string>();
-  for (const codec::Named& known : codec::all_codecs()) {
-    if (known.name == name) tensor.codec.kind = known.kind;
-  }
+  const auto& all = codec::all_codecs();
+  const auto known = std::find_if(
+      all.begin(), all.end(), [&name](const codec::Named& one) { return one.name == name; });
+  if (known == all.end()) return fail(errc::corrupt_data, "an unknown codec '" + name + "'");
+  tensor.codec.kind = known->kind;
   json.at("bits").get_to(tensor.codec.bits);
   json.at("bucket").get_to(tensor.codec.bucket);
-  tensor.codec.norm = static_cast<CodecNorm>(json.at("norm").get<unsigned>());
+  const auto norm = json.at("norm").get<unsigned>();
+  if (norm != 1 && norm != 2) return fail(errc::corrupt_data, "an unknown norm");
+  tensor.codec.norm = static_cast<CodecNorm>(norm);
   json.at("density").get_to(tensor.codec.density);
   json.at("least_error").get_to(tensor.codec.least_error);
   json.at("entropy").get_to(tensor.codec.entropy);
@@ -115,13 +144,9 @@ Result<std::vector<PlannedTensor>> plan_codecs(const TrainPlan& plan,
   const auto reference =
       static_cast<std::size_t>(std::find(codecs.begin(), codecs.end(), own) - codecs.begin());
   std::vector<LayerChoices> layers;
-  std::vector<float> values;
   double norm = 0.0;
   for (const TensorSpec& tensor : tensors) {
-    values.resize(static_cast<std::size_t>(tensor.count));
-    CHORUS_OK(change(tensor.offset, values));
-    norm += squared_norm(values);
-    CHORUS_TRY(auto choices, measured_choices(codecs, values, kKey));
+    CHORUS_TRY(auto choices, choices_of(tensor, codecs, change, norm));
     layers.push_back({std::move(choices), reference});
   }
   if (!(norm > 0.0)) return std::vector<PlannedTensor>();  // nothing was learned: all do alike
@@ -180,7 +205,11 @@ Result<std::vector<PlannedTensor>> plan_from_text(std::string_view text) {
   if (!json) return broken(json.error().detail);
   std::vector<PlannedTensor> plan;
   try {
-    for (const auto& line : *json) plan.push_back(tensor_of(line));
+    for (const auto& line : *json) {
+      auto tensor = tensor_of(line);
+      if (!tensor) return broken(tensor.error().detail);
+      plan.push_back(std::move(*tensor));
+    }
   } catch (const nlohmann::json::exception& error) {
     return broken(error.what());
   }

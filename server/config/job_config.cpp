@@ -6,6 +6,7 @@
 
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/method.hpp"
 #include "common/codec/names.hpp"
 #include "common/codec/update_form.hpp"
 #include "common/config/compress_table.hpp"
@@ -28,6 +29,8 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kRoundsMax = 10'000'000;
 constexpr double kOverSelectMax = 10.0;
+constexpr std::size_t kRuleBytes = 48;  ///< of a codec in a message, besides the tensor's name
+constexpr std::size_t kPlanBytesMax = limits::kMessageBytesMax / 2;
 constexpr DurationRule kDeadlineRule{0s, 24h * 30};
 
 void read_job_table(const TomlTable& table, JobConfig& into) {
@@ -128,8 +131,14 @@ void check_sums(const TomlTable& limits_table, const StrategyEntry& entry, const
   const auto strategy = entry.make({job.train, job.limits.examples_max, job.strategy_options});
   const auto form = codec::UpdateForm::of(job.train, *layout_of(job.model));
   if (!form) return;  // check_compress() has said so
-  const LaneBounds bounds{
-      invited(job.round.pace), strategy->weight_max(), form->lane_value_max(job.limits.value_max)};
+  double value_max = form->lane_value_max(job.limits.value_max);
+  if (job.adapt) {
+    for (const Codec& choice : choices_beside(job.train.compression->codec)) {
+      const codec::Method& method = codec::method_of(choice);
+      value_max = std::max(value_max, method.lane_value_max(choice, job.limits.value_max));
+    }
+  }
+  const LaneBounds bounds{invited(job.round.pace), strategy->weight_max(), value_max};
   if (auto scale = lane_scale(bounds); !scale) {
     limits_table.problem(
         "examples_max",
@@ -175,7 +184,7 @@ void read_adapt(const TomlTable& table, JobConfig& into) {
   table.whole("every", adapt.every, {1, kRoundsMax});
   adapt.window = std::min(adapt.window, adapt.every);
   table.whole("window", adapt.window, {1, adapt.every});
-  table.number("budget", adapt.budget, {.min = 0, .max = 100, .min_excluded = true});
+  table.number("budget", adapt.budget, {.min = 1, .max = 100});
   into.adapt = adapt;
 }
 
@@ -196,7 +205,18 @@ void check_adapt(const TomlTable& table, const JobConfig& job) {
                     job.keep_versions));
   }
   const auto tensors = planned_tensors(job.train, *layout_of(job.model));
-  const std::size_t rules = tensors ? tensors->size() + compression.tensors.size() : 0;
+  if (!tensors) return;  // check_compress() has said so
+  if (tensors->empty()) table.problem("every", "every tensor has a rule, so nothing can be chosen");
+  const std::size_t rules = tensors->size() + compression.tensors.size();
+  std::size_t bytes = 0;
+  for (const TensorSpec& tensor : *tensors) bytes += tensor.name.size() + kRuleBytes;
+  if (bytes > kPlanBytesMax) {
+    table.problem("every",
+                  fmt::format("a plan would name tensors in {} bytes of each task; at most {} are "
+                              "left for it: give layers shorter names",
+                              bytes,
+                              kPlanBytesMax));
+  }
   if (rules > limits::kCodecRulesMax) {
     table.problem("every",
                   fmt::format("a plan would need {} rules, one for each tensor; at most {} are "

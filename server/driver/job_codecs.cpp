@@ -41,12 +41,11 @@ Result<std::vector<PlanLine>> JobCodecs::lines() const {
       plan, layout_, plan_ ? std::span(plan_->tensors) : std::span<const PlannedTensor>());
 }
 
-Result<void> JobCodecs::load(RoundId round) {
+Result<std::optional<JobCodecs::Plan>> JobCodecs::stored(RoundId round) const {
   CHORUS_TRY(const auto row, context_.ledger->codec_plan(config_.round.job, round));
-  if (!row) return {};
+  if (!row) return std::optional<Plan>();
   CHORUS_TRY(auto tensors, plan_from_text(row->plan));
-  plan_ = Plan{row->first_round, std::move(tensors)};
-  return {};
+  return std::optional(Plan{row->first_round, std::move(tensors)});
 }
 
 bool JobCodecs::due(RoundId round) const {
@@ -72,19 +71,17 @@ Result<std::shared_ptr<const VersionReader>> JobCodecs::version_before(
   return context_.versions->open_version(wanted);
 }
 
-asio::awaitable<Result<void>> JobCodecs::renew(RoundId round,
-                                               std::shared_ptr<const VersionReader> current) {
-  if (!due(round)) co_return Result<void>();
+asio::awaitable<Result<std::vector<PlannedTensor>>> JobCodecs::measure(
+    std::shared_ptr<const VersionReader> current) const {
   std::shared_ptr<const VersionReader> before;
   auto find = [this, &before, &current]() -> Result<void> {
     CHORUS_TRY(before, version_before(current->info().sha256));
     return {};
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(find)));
-  if (before == nullptr) co_return Result<void>();
+  if (before == nullptr) co_return std::vector<PlannedTensor>();
 
-  std::vector<PlannedTensor> tensors;
-  auto measure = [this, &before, &current, &tensors]() -> Result<void> {
+  auto plan = [this, &before, &current] {
     const auto change = [&before, &current](std::uint64_t first,
                                             std::span<float> into) -> Result<void> {
       std::vector<float> old(into.size());
@@ -93,17 +90,31 @@ asio::awaitable<Result<void>> JobCodecs::renew(RoundId round,
       kernels::subtract_f32(into, old, into);
       return {};
     };
-    CHORUS_TRY(tensors, plan_codecs(config_.train, layout_, config_.adapt->budget, change));
+    return plan_codecs(config_.train, layout_, config_.adapt->budget, change);
+  };
+  auto tensors = co_await net::run_on(context_.compute, std::move(plan));
+  co_return tensors;
+}
+
+asio::awaitable<Result<void>> JobCodecs::renew(RoundId round,
+                                               std::shared_ptr<const VersionReader> current) {
+  if (!due(round)) co_return Result<void>();
+  const auto tensors = co_await measure(std::move(current));
+  if (!tensors) {
+    spdlog::warn("job {}: no new plan of codecs, the present one stays: {}",
+                 config_.round.job.value,
+                 tensors.error().to_string());
+  }
+  if (!tensors || tensors->empty()) co_return Result<void>();
+
+  std::optional<Plan> plan;
+  auto keep = [this, round, &tensors, &plan]() -> Result<void> {
+    CHORUS_OK(context_.ledger->add_codec_plan({config_.round.job, round, plan_text(*tensors)}));
+    CHORUS_TRY(plan, stored(round));  // of a round that was begun before, the one it began with
     return {};
   };
-  CHORUS_CO_OK(co_await net::run_on(context_.compute, std::move(measure)));
-  if (tensors.empty()) co_return Result<void>();
-
-  auto keep = [this, round, &tensors]() -> Result<void> {
-    CHORUS_OK(context_.ledger->add_codec_plan({config_.round.job, round, plan_text(tensors)}));
-    return load(round);  // of a round that was begun before, the one it began with
-  };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(keep)));
+  follow(std::move(plan));
   std::uint64_t bytes = 0;
   for (const PlannedTensor& tensor : plan_->tensors) bytes += tensor.bytes;
   spdlog::info("job {}: from round {} on updates follow a new plan of codecs, {} bytes each",

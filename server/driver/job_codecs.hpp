@@ -32,21 +32,26 @@ class JobCodecs {
   /// The round from which on the present plan is followed; 0: there is none.
   RoundId since() const noexcept { return plan_ ? plan_->first_round : RoundId{}; }
 
-  /// The plan that a round follows, from the ledger. @pre on the store thread
-  Result<void> load(RoundId round);
-  /// Makes a new plan if it is time; before the round is opened.
-  /// @param current  the version that the round begins with
-  boost::asio::awaitable<Result<void>> renew(RoundId round,
-                                             std::shared_ptr<const VersionReader> current);
-
- private:
   struct Plan {
     RoundId first_round;
     std::vector<PlannedTensor> tensors;
   };
+  /// The plan that a round follows, from the ledger. On the store thread.
+  Result<std::optional<Plan>> stored(RoundId round) const;
+  void follow(std::optional<Plan> plan) { plan_ = std::move(plan); }
+  /// Makes a new plan if it is time; before the round is opened. When none can be made the present
+  /// one stays, with a line in the log.
+  /// @param current  the version that the round begins with
+  /// @errors of the ledger
+  boost::asio::awaitable<Result<void>> renew(RoundId round,
+                                             std::shared_ptr<const VersionReader> current);
 
+ private:
   bool due(RoundId round) const;
   Result<std::shared_ptr<const VersionReader>> version_before(const Sha256& current) const;
+  /// Nothing if the model has not changed.
+  boost::asio::awaitable<Result<std::vector<PlannedTensor>>> measure(
+      std::shared_ptr<const VersionReader> current) const;
 
   Context& context_;
   const JobConfig& config_;

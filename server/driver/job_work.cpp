@@ -422,9 +422,10 @@ asio::awaitable<Result<void>> JobRunner::restore() {
   job.why = row_.why;
   job.last_round = row_.last_round;
   std::optional<RoundRow> open;
-  auto read = [this, &open, &job]() -> Result<void> {
+  std::optional<JobCodecs::Plan> codecs;
+  auto read = [this, &open, &codecs, &job]() -> Result<void> {
     CHORUS_TRY(open, context_.ledger->open_round_of(row_.job));
-    CHORUS_OK(codecs_.load(open ? open->round : job.last_round));
+    CHORUS_TRY(codecs, codecs_.stored(open ? open->round : job.last_round));
     if (open || job.last_round.value == 0) return {};
     CHORUS_TRY(const RoundRow last, context_.ledger->round(row_.job, job.last_round));
     if (last.state != RoundState::published || last.evaluated > 0) return {};
@@ -436,6 +437,7 @@ asio::awaitable<Result<void>> JobRunner::restore() {
     return {};
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(read)));
+  codecs_.follow(std::move(codecs));
   if (open) CHORUS_CO_OK(co_await restore_open_round(std::move(*open), job));
   if (config_.round.evaluation.fraction <= 0.0) job.to_evaluate.clear();
   const auto actions = machine_.restore(job, context_.now());

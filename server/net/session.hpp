@@ -69,6 +69,8 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
   Async<std::shared_ptr<const VersionReader>> version_for(const wire::Fetch& fetch);
   /// Offers, and what follows from them; a message of the peer that ended an upload comes back.
   Async<Next> handle_offer(wire::Offer offer);
+  /// Whether this very update is in a closed round's receipts; the device is told then.
+  Async<bool> counted_before(const wire::Offer& offer, errc refused_with);
   Async<Next> receive_upload(std::shared_ptr<const UploadTarget> target);
   /// @errors of the body; servers_fault() ones of reading it
   Async<void> check_compressed(const UploadTarget& target);

@@ -188,12 +188,34 @@ Session::Async<Session::Next> Session::handle_offer(wire::Offer offer) {
   auto ask = [this, &offer, &decision] { decision = services_.board->offer(key_, offer); };
   CHORUS_CO_OK(co_await net::run_on(services_.context->control, std::move(ask)));
   if (decision.kind == OfferDecision::Kind::refuse) {
+    CHORUS_CO_TRY(const bool counted, co_await counted_before(offer, decision.refuse.code));
+    if (counted) co_return Next{};
     wire::Message refuse(std::move(decision.refuse));
     CHORUS_CO_OK(co_await frames_.write(std::move(refuse)));
     co_return Next{};
   }
   if (decision.kind != OfferDecision::Kind::take) co_return Next{};  // answered by send()
   co_return co_await receive_upload(std::move(decision.target));
+}
+
+// An update may have been counted and its round closed before the device heard of it. It is told
+// now: else it would take its update for lost, and what it keeps for the next one would be wrong.
+Session::Async<bool> Session::counted_before(const wire::Offer& offer, errc refused_with) {
+  if (refused_with != errc::task_closed || offer.task.kind != TaskKind::train) co_return false;
+  auto look = [this, &offer] {
+    return services_.context->ledger->receipt(
+        offer.task.job, offer.task.round, ClientId{peer_.name});
+  };
+  CHORUS_CO_TRY(const auto receipt,
+                co_await net::run_on(services_.context->store, std::move(look)));
+  if (!receipt || receipt->outcome != "accepted" || receipt->digest != hex(offer.digest)) {
+    co_return false;
+  }
+  const auto durability =
+      services_.context->durable ? wire::Durability::full : wire::Durability::process;
+  wire::Message accepted(wire::Accepted{offer.task, durability});
+  CHORUS_CO_OK(co_await frames_.write(std::move(accepted)));
+  co_return true;
 }
 
 Session::Async<Session::Next> Session::receive_upload(std::shared_ptr<const UploadTarget> target) {

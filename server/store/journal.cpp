@@ -282,6 +282,7 @@ void FileJournal::abandon(const ClientId& client) {
 Result<std::shared_ptr<const UpdateReader>> FileJournal::reader(const ClientId& client) const {
   const StoredUpdate* const update = state_.find(client);
   if (update == nullptr) {
+    CHORUS_OK(usable());  // removed with its round: says so
     return fail(errc::not_found, fmt::format("the journal holds no update of '{}'", client.value));
   }
   return std::shared_ptr<const UpdateReader>(

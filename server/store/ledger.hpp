@@ -81,6 +81,10 @@ class Ledger {
   /// Behaviour: the newest `last` closed rounds, oldest first.
   virtual Result<std::vector<RoundRow>> rounds(const JobId& job, std::size_t last) const = 0;
   virtual Result<std::vector<ReceiptRow>> receipts(const JobId& job, RoundId round) const = 0;
+  /// Behaviour: one device's part in a closed round, if it had one.
+  virtual Result<std::optional<ReceiptRow>> receipt(const JobId& job,
+                                                    RoundId round,
+                                                    const ClientId& client) const = 0;
 
   // -- versions --
   virtual Result<std::vector<VersionRow>> versions(const JobId& job) const = 0;

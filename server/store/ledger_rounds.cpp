@@ -338,26 +338,41 @@ Result<std::vector<RoundRow>> SqliteLedger::rounds(const JobId& job, std::size_t
   return rows;
 }
 
+namespace {
+
+ReceiptRow take_receipt(Statement& find) {
+  ReceiptRow row;
+  row.client.value = find.take_text();
+  row.outcome = find.take_text();
+  row.why = find.take_text();
+  row.examples.value = find.take_u64();
+  row.bytes = find.take_u64();
+  row.seconds = find.take_real();
+  row.digest = find.take_text();
+  return row;
+}
+
+}  // namespace
+
 Result<std::vector<ReceiptRow>> SqliteLedger::receipts(const JobId& job, RoundId round) const {
   Statement find(db_,
                  "SELECT client, outcome, why, examples, bytes, seconds, digest FROM receipt "
                  "WHERE job = ?1 AND round = ?2 ORDER BY client");
   find.text(job.value).u64(round.value);
-  std::vector<ReceiptRow> rows;
-  for (;;) {
-    CHORUS_TRY(const bool more, find.step());
-    if (!more) return rows;
-    ReceiptRow row;
-    row.client.value = find.take_text();
-    row.outcome = find.take_text();
-    row.why = find.take_text();
-    row.examples.value = find.take_u64();
-    row.bytes = find.take_u64();
-    row.seconds = find.take_real();
-    row.digest = find.take_text();
-    CHORUS_OK(find.checked());
-    rows.push_back(std::move(row));
-  }
+  return all_rows(find, take_receipt);
+}
+
+Result<std::optional<ReceiptRow>> SqliteLedger::receipt(const JobId& job,
+                                                        RoundId round,
+                                                        const ClientId& client) const {
+  Statement find(db_,
+                 "SELECT client, outcome, why, examples, bytes, seconds, digest FROM receipt "
+                 "WHERE job = ?1 AND round = ?2 AND client = ?3");
+  CHORUS_TRY(const bool found, find.text(job.value).u64(round.value).text(client.value).step());
+  if (!found) return std::optional<ReceiptRow>();
+  ReceiptRow row = take_receipt(find);
+  CHORUS_OK(find.checked());
+  return std::optional(std::move(row));
 }
 
 }  // namespace chorus::server

@@ -50,6 +50,9 @@ class SqliteLedger final : public Ledger {
   Result<RoundRow> round(const JobId& job, RoundId round) const override;
   Result<std::vector<RoundRow>> rounds(const JobId& job, std::size_t last) const override;
   Result<std::vector<ReceiptRow>> receipts(const JobId& job, RoundId round) const override;
+  Result<std::optional<ReceiptRow>> receipt(const JobId& job,
+                                            RoundId round,
+                                            const ClientId& client) const override;
 
   Result<std::vector<VersionRow>> versions(const JobId& job) const override;
   Result<VersionRow> find_version(const JobId& job, const std::string& hex_prefix) const override;

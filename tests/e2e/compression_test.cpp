@@ -26,7 +26,7 @@ Outcome outcome_of(Digits& digits) {
   const auto rounds = digits.rounds();
   for (const auto& round : rounds) outcome.bytes_up += round.at("bytes_up").get<std::uint64_t>();
   for (const auto& metric : rounds.back().at("metrics")) {
-    if (metric.at("name") == "accuracy") outcome.accuracy = metric.at("value").get<double>();
+    if (metric.at("name") == "eval.accuracy") outcome.accuracy = metric.at("value").get<double>();
   }
   return outcome;
 }
@@ -39,7 +39,10 @@ Outcome run(const DigitsOptions& options) {
 }
 
 TEST(Compression, SendsLessAndLearnsAsMuch) {
-  const Outcome plain = run(DigitsOptions{});
+  DigitsOptions options;
+  options.rounds = 12;  // what is left out needs a few to come
+  const Outcome plain = run(options);
+  EXPECT_GT(plain.accuracy, 0.85);
   struct Case {
     const char* compress;
     double times;  ///< fewer bytes
@@ -49,7 +52,8 @@ TEST(Compression, SendsLessAndLearnsAsMuch) {
                                         Case{"codec = \"top_k\"\ndensity = 0.1\n", 7.0},
                                         Case{"codec = \"f32\"\nentropy = true\n", 1.05}}) {
     SCOPED_TRACE(compress);
-    const Outcome outcome = run(options_with(compress));
+    options.compress = compress;
+    const Outcome outcome = run(options);
     EXPECT_GT(static_cast<double>(plain.bytes_up), times * static_cast<double>(outcome.bytes_up));
     EXPECT_GT(outcome.accuracy, plain.accuracy - 0.05);
   }

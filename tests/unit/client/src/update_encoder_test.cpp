@@ -61,6 +61,21 @@ TEST(UpdateEncoder, KeepsNothingUnlessAsked) {
   EXPECT_FALSE(memory.load(kErrorMemory).value());
 }
 
+// Random-k sends d/k times too much of what it sends: fed back, that would grow without end.
+TEST(UpdateEncoder, UnbiasedCodecsAreNotFedBack) {
+  const std::vector<float> delta{1.0F, 0.6F, -0.5F, 4.0F, -4.0F};
+  for (const Codec& codec : {Codec{.kind = CodecKind::random_k, .density = 0.3},
+                             Codec{.kind = CodecKind::uniform, .bits = 1},
+                             Codec{.kind = CodecKind::rotated, .bits = 1, .bucket = 64}}) {
+    MemoryState memory;
+    const TrainPlan plan = plan_of(codec, Feedback::error);
+    const auto first = encode_update(plan, layout(), delta, &memory).value();
+    memory.accept();
+    EXPECT_EQ(encode_update(plan, layout(), delta, &memory).value(), first);
+    EXPECT_FALSE(memory.load(kErrorMemory).value());
+  }
+}
+
 TEST(UpdateEncoder, AMemoryOfAnotherModelBeginsAnew) {
   MemoryState memory;
   ASSERT_TRUE(memory.store(kErrorMemory, std::vector<float>{100, 100}));

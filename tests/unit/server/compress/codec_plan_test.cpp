@@ -108,6 +108,26 @@ TEST(CodecPlan, NothingLearnedIsNoPlan) {
   EXPECT_TRUE(plan_codecs(plan_of(kUniform), layout(), 1.0, nothing).value().empty());
 }
 
+TEST(CodecPlan, LongTensorsAreMeasuredPieceByPiece) {
+  TensorLayout one;
+  const std::uint64_t count = codec::UpdateForm::kPieceElements + 1000;
+  one.tensors = {{"a.weight", {count}, 0, count, false}};
+  one.parameters = count;
+  std::size_t most = 0;
+  const auto read = [&most](std::uint64_t first, std::span<float> into) {
+    most = std::max(most, into.size());
+    return change(first, into);
+  };
+  TrainPlan plan;
+  plan.compression = Compression{.codec = kUniform};
+  const auto planned = plan_codecs(plan, one, 1.0, read).value();
+  EXPECT_EQ(most, codec::UpdateForm::kPieceElements);
+  ASSERT_EQ(planned.size(), 1U);
+  EXPECT_EQ(planned[0].codec, kUniform);
+  const auto form = codec::UpdateForm::of(plan, one).value();
+  EXPECT_EQ(planned[0].bytes, form.bytes_max() - form.table_bytes()) << "as updates are cut";
+}
+
 TEST(CodecPlan, AFailingDiskIsToldOf) {
   const auto sick = [](std::uint64_t, std::span<float>) -> Result<void> {
     return fail(errc::io_failed, "the disk does not answer");
@@ -160,6 +180,12 @@ TEST(CodecPlan, SurvivesTheLedger) {
     const auto read = plan_from_text(text);
     ASSERT_FALSE(read) << text;
     EXPECT_EQ(read.error().code, errc::corrupt_data);
+  }
+  for (const auto& [right, wrong] : {std::pair{"\"codec\":\"top_k\"", "\"codec\":\"future\""},
+                                     std::pair{"\"norm\":1", "\"norm\":3"}}) {
+    std::string other = plan_text(plan);
+    other.replace(other.find(right), std::string(right).size(), wrong);
+    EXPECT_EQ(plan_from_text(other).error().code, errc::corrupt_data) << wrong;
   }
   std::string bad = plan_text(plan);
   bad.replace(bad.find("\"bits\":3"), 8, "\"bits\":9");

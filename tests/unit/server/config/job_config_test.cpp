@@ -451,15 +451,24 @@ TEST(JobCompression, NamesWhatIsWrong) {
   says("bits = 4\n", "compress.codec");
   says("codec = \"unifrom\"\n", "uniform");
   says("codec = \"uniform\"\nbits = 9\n", "compress.bits");
-  says("codec = \"rotated\"\nbits = 5\n", "it takes 1 to 4");
-  says("codec = \"uniform\"\nbucket = 100\n", "a power of two");
+  says("codec = \"rotated\"\nbits = 5\n", "compress.bits");
+  says("codec = \"uniform\"\nbucket = 100\n", "compress.bucket");
   says("codec = \"uniform\"\ndensity = 0.1\n", "\"uniform\" does not take it");
   says("codec = \"top_k\"\ndensity = 0.0\n", "compress.density");
   says("codec = \"f32\"\nfeedback = \"ef\"\n", "compress.feedback");
+  says("codec = \"random_k\"\nfeedback = \"error\"\n", "no codec here leaves anything out");
   says("codec = \"f32\"\n[[compress.tensors]]\ncodec = \"f16\"\n", "compress.tensors[0].tensors");
   says("codec = \"f32\"\n[[compress.tensors]]\ntensors = \"convolution\"\ncodec = \"f16\"\n",
        "convolution");
   says("codec = \"f32\"\n[train]\nlocal = [\"*\"]\n", "nothing to send");
+}
+
+TEST(JobCompression, HasAtMostSoManyRules) {
+  std::string rules = "[compress]\ncodec = \"f16\"\n";
+  const std::string rule = "[[compress.tensors]]\ntensors=\"*\"\ncodec=\"f32\"\n";
+  for (std::size_t i = 0; i < limits::kCodecRulesMax; ++i) rules += rule;
+  EXPECT_EQ(parsed(with_model(rules)).train.compression->tensors.size(), limits::kCodecRulesMax);
+  EXPECT_NE(problems(with_model(rules + rule)).find("at most 512"), std::string::npos);
 }
 
 TEST(JobCompression, MayBeChosenAnew) {
@@ -476,7 +485,10 @@ TEST(JobCompression, MayBeChosenAnew) {
   };
   says("uniform", "every = 0\n", "compress.adapt.every");
   says("uniform", "every = 3\nwindow = 4\n", "compress.adapt.window");
-  says("uniform", "budget = 0.0\n", "compress.adapt.budget");
+  says("uniform", "budget = 0.9\n", "compress.adapt.budget");
+  says("uniform",
+       "[[compress.tensors]]\ntensors = \"*\"\ncodec = \"f32\"\n",
+       "nothing can be chosen");
   says("f32", "", "neither bits nor a density");
   const auto old = problems("[job]\nname = \"j\"\nkeep_versions = 5\n" + std::string(kModel) +
                             "[compress]\ncodec = \"uniform\"\n[compress.adapt]\n");

@@ -101,6 +101,11 @@ class FlakyLedger final : public Ledger {
     if (fails("set_version_removed")) return failure();
     return inner_->set_version_removed(job, round);
   }
+  Result<std::optional<ReceiptRow>> receipt(const JobId& job,
+                                            RoundId round,
+                                            const ClientId& client) const override {
+    return inner_->receipt(job, round, client);
+  }
   Result<void> add_codec_plan(const CodecPlanRow& plan) override {
     if (fails("add_codec_plan")) return failure();
     return inner_->add_codec_plan(plan);

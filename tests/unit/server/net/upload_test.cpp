@@ -64,7 +64,7 @@ TEST_F(Upload, ABodyMayComeInPieces) {
   });
 }
 
-TEST_F(Upload, AnOfferRepeatedAfterItsRoundIsRefusedKindly) {
+TEST_F(Upload, AnOfferRepeatedAfterItsRoundHasTheSameAnswer) {
   server.play([&]() -> Work {
     auto client = co_await Client::device(server, "gate-1");
     const auto work = co_await client->get_work();
@@ -75,10 +75,16 @@ TEST_F(Upload, AnOfferRepeatedAfterItsRoundIsRefusedKindly) {
     wire::Offer again;
     again.task = work.task;
     again.bytes = kBody;
+    again.digest = body_digest(client->update());
     again.base = work.model.sha256;
     again.examples = Examples{10};
-    wire::Message message(std::move(again));
+    wire::Message message(again);
     co_await client->say(std::move(message));
+    const auto accepted = co_await client->hear_a<wire::Accepted>();
+    EXPECT_EQ(accepted.task, work.task);
+    again.digest.bytes[0] ^= std::byte{1};  // another update than the one that counted
+    wire::Message other(std::move(again));
+    co_await client->say(std::move(other));
     const auto refuse = co_await client->hear_a<wire::Refuse>();
     EXPECT_EQ(refuse.code, errc::task_closed);
   });

@@ -271,6 +271,7 @@ TEST_F(JournalTest, RemoveDeletesTheFolder) {
   EXPECT_FALSE(std::filesystem::exists(folder()));
   EXPECT_TRUE(std::filesystem::is_empty(temp_.path()));
   EXPECT_EQ(journal_->begin(meta_of("b", body_of(10, 2))).error().code, errc::wrong_state);
+  EXPECT_EQ(journal_->reader(ClientId{"a"}).error().code, errc::wrong_state);
   open();
   EXPECT_THAT(recovered_.committed, IsEmpty());
 }

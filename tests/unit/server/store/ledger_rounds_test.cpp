@@ -100,6 +100,12 @@ TEST_F(LedgerRounds, PublishesEverythingAtOnce) {
   EXPECT_EQ(receipts[1].bytes, 4000U);
   EXPECT_EQ(receipts[1].seconds, 1.5);
   EXPECT_EQ(receipts[1].digest, "00ff");
+  const auto one = ledger_->receipt(job_, RoundId{1}, receipts[1].client).value();
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->outcome, receipts[1].outcome);
+  EXPECT_EQ(one->digest, "00ff");
+  EXPECT_FALSE(ledger_->receipt(job_, RoundId{2}, receipts[1].client).value());
+  EXPECT_FALSE(ledger_->receipt(job_, RoundId{1}, ClientId{"nobody"}).value());
 }
 
 TEST_F(LedgerRounds, VersionsBeyondTheNewestFewAreSurplus) {
