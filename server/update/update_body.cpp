@@ -12,7 +12,7 @@ Result<UpdateBody> UpdateBody::open(std::shared_ptr<const UpdateReader> reader,
                                     const codec::UpdateForm& form) {
   std::vector<std::byte> table(
       static_cast<std::size_t>(std::min(form.table_bytes(), reader->bytes())));
-  CHORUS_OK(reader->read(0, table));
+  if (!table.empty()) CHORUS_OK(reader->read(0, table));
   CHORUS_TRY(auto offsets, form.offsets(table, reader->bytes()));
   return UpdateBody(std::move(reader), std::move(offsets));
 }
