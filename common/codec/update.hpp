@@ -18,8 +18,7 @@ namespace chorus::codec {
 ///                this one leaves out takes its place; elsewhere it stays as it is
 /// @pre form.compressed()
 /// @errors value_out_of_range (an element too large for its codec), not_finite: the detail names
-/// the
-///         elements; the memory is then of no use any more
+///         the elements; the memory is then of no use any more
 /// @determinism  a function of the arguments
 Result<std::vector<std::byte>> encode_update(const UpdateForm& form,
                                              std::span<const float> delta,

@@ -125,11 +125,7 @@ Result<std::vector<TensorSpec>> planned_tensors(const TrainPlan& plan, const Ten
   std::vector<TensorSpec> planned;
   for (std::size_t t = 0; t < layout.tensors.size(); ++t) {
     const TensorSpec& spec = layout.tensors[t];
-    const bool sent =
-        std::any_of(form.pieces().begin(), form.pieces().end(), [&spec](const codec::Piece& piece) {
-          return piece.first <= spec.offset && spec.offset < piece.first + piece.count;
-        });
-    if (sent && !spec.buffer && !fixed[t]) planned.push_back(spec);
+    if (codec_of(form, spec) && !spec.buffer && !fixed[t]) planned.push_back(spec);
   }
   return planned;
 }

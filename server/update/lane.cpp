@@ -131,11 +131,14 @@ Result<void> Lane::fold(std::span<const Contribution> updates, LaneRange& range)
   CHORUS_ASSERT(!updates.empty() && updates.size() <= kernels::kFoldInputsMax);
   CHORUS_ASSERT(range.first <= sums_.size() && range.count <= sums_.size() - range.first);
   const auto tile = static_cast<std::size_t>(std::min(kTile, range.count));
-  CHORUS_TRY(auto staging, tensor::AlignedBuffer<float>::create(tile * updates.size()));
+  tensor::AlignedBuffer<float> staging;
   while (range.count > 0) {
     const Part& part = part_at(range.first);
     LaneRange at{range.first, part.at.first + part.at.count - range.first};
     if (part.plain) {
+      if (staging.empty()) {
+        CHORUS_TRY(staging, tensor::AlignedBuffer<float>::create(tile * updates.size()));
+      }
       at.count = std::min({kTile, at.count, range.count});
       CHORUS_OK(fold_plain(updates, part, at, staging.span()));
     } else {
