@@ -4,9 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "chorus/model.hpp"
@@ -48,7 +46,6 @@ class UpdateForm {
   bool compressed() const noexcept { return compressed_; }
   std::span<const Piece> pieces() const noexcept { return pieces_; }
   std::uint64_t parameters() const noexcept { return parameters_; }
-  std::uint32_t table() const noexcept { return table_; }
 
   /// Of a piece. The device's part is of the plan's seed.
   Keys keys(std::size_t piece) const noexcept;
