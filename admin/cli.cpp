@@ -59,6 +59,7 @@ struct Line {
   std::uint64_t round = 0;
   std::uint32_t last = 20;
   bool as_toml = false;
+  bool down = false;
 
   Result<std::unique_ptr<AdminLink>> connect() const {
     CHORUS_TRY(const auto federation, find_federation(place, fs::current_path()));
@@ -204,8 +205,9 @@ void add_job(CLI::App& app, Line& line) {
   auto* plan = command(
       *job, "plan", "How its updates travel: the codec of each tensor", "chorus job plan digits");
   add_job_argument(plan, line.job);
+  plan->add_flag("--down", line.down, "how its versions travel to the devices instead");
   line.when_chosen(plan, [&line](Console& console, AdminLink& link) {
-    return job_plan(console, link, line.job);
+    return job_plan(console, link, line.job, line.down);
   });
   const auto control = [&](JobAction action, const char* name, const char* what) {
     auto* chosen = command(*job, name, what, fmt::format("chorus job {} digits", name));

@@ -55,7 +55,8 @@ Result<void> job_submit(Console& console, AdminLink& link, const std::filesystem
 Result<void> job_list(Console& console, AdminLink& link);
 Result<void> job_show(Console& console, AdminLink& link, const std::string& job, bool as_toml);
 /// How the job's updates travel at present, tensor by tensor.
-Result<void> job_plan(Console& console, AdminLink& link, const std::string& job);
+/// @param down  of the versions instead of the updates
+Result<void> job_plan(Console& console, AdminLink& link, const std::string& job, bool down);
 Result<void> job_control(Console& console,
                          AdminLink& link,
                          const std::string& job,

@@ -124,9 +124,21 @@ Result<void> job_show(Console& console, AdminLink& link, const std::string& job,
   return {};
 }
 
-Result<void> job_plan(Console& console, AdminLink& link, const std::string& job) {
+namespace {
+
+std::string way_down(const std::string& sends) {
+  if (sends.empty())
+    return "Versions go as they are; [compress.down] of a job file compresses them.";
+  if (sends == "model") return "Devices fetch a version in so many bytes, whatever they have.";
+  return "Devices fetch so many bytes for each version since the one that they have, up to eight.";
+}
+
+}  // namespace
+
+Result<void> job_plan(Console& console, AdminLink& link, const std::string& job, bool down) {
   v1::AdminRequest request;
   request.mutable_show_plan()->set_job(job);
+  request.mutable_show_plan()->set_down(down);
   v1::JobPlan plan;
   do {
     request.mutable_show_plan()->set_first(static_cast<std::uint32_t>(plan.lines_size()));
@@ -169,7 +181,8 @@ Result<void> job_plan(Console& console, AdminLink& link, const std::string& job)
   add(total);
   for (const auto& line : table.lines()) console.line(line);
   console.line();
-  console.line(plan.first_round() > 0
+  console.line(down ? way_down(plan.down())
+               : plan.first_round() > 0
                    ? fmt::format("Codecs were chosen for round {}, from what was learned before.",
                                  plan.first_round())
                    : std::string("Codecs are as the job file says."));

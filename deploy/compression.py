@@ -73,12 +73,20 @@ CODECS = {
     "qsgd 4 entropy": 'codec = "qsgd"\nbits = 4\nentropy = true\n',
     "rotated 4": 'codec = "rotated"\nbits = 4\nbucket = 1024\n',
     "rotated 2": 'codec = "rotated"\nbits = 2\nbucket = 1024\n',
+    "rotated 2 entropy": 'codec = "rotated"\nbits = 2\nbucket = 8192\nentropy = true\n',
     "rotated 1": 'codec = "rotated"\nbits = 1\nbucket = 1024\n',
     "sign": 'codec = "sign"\n',
     "top_k 5 %": 'codec = "top_k"\ndensity = 0.05\n',
     "top_k 1 %": 'codec = "top_k"\ndensity = 0.01\n',
     "top_k 5 % adapted": 'codec = "top_k"\ndensity = 0.05\n' + ADAPT,
+    "top_k 1 % momentum": 'codec = "top_k"\ndensity = 0.01\nmomentum = 0.9\n',
     "ternary 2 %": 'codec = "ternary"\ndensity = 0.02\n',
+    "down bf16 model": '[compress.down]\nsends = "model"\ncodec = "bf16"\n',
+    "down uniform 8 model": '[compress.down]\nsends = "model"\ncodec = "uniform"\n',
+    "down rotated 4": '[compress.down]\ncodec = "rotated"\nbits = 4\n',
+    "down rotated 2": '[compress.down]\ncodec = "rotated"\nbits = 2\n',
+    "rotated 2 both ways": 'codec = "rotated"\nbits = 2\nbucket = 8192\nentropy = true\n'
+                           '[compress.down]\ncodec = "rotated"\nbits = 2\n',
 }
 
 
@@ -208,24 +216,28 @@ def row_of(data_name, data, codec, seed, rounds, accuracy, seconds):
             "seconds": round(seconds, 1), "curve": curve}
 
 
+def mean(rows, field):
+    return statistics.mean(row[field] for row in rows)
+
+
 def table(rows):
-    lines = ["| data | codec | up, MB | times less | down, MB | rounds to target | accuracy |",
-             "|---|---|---|---|---|---|---|"]
+    lines = ["| data | codec | up, MB | times less | down, MB | times less | rounds to target "
+             "| accuracy |", "|---|---|---|---|---|---|---|---|"]
     for data in dict.fromkeys(row["data"] for row in rows):
         plain = [row for row in rows if row["data"] == data and row["codec"] == "f32"]
         for codec in CODECS:
             own = [row for row in rows if row["data"] == data and row["codec"] == codec]
             if not own:
                 continue
-            mean = lambda field: statistics.mean(row[field] for row in own)
-            times = (f"{statistics.mean(row['bytes_up'] for row in plain) / mean('bytes_up'):.1f}"
-                     if plain else "")
+            traffic = " | ".join(
+                f"{mean(own, way) / 1e6:.2f} | "
+                + (f"{mean(plain, way) / mean(own, way):.1f}" if plain else "")
+                for way in ("bytes_up", "bytes_down"))
             reached = [row["rounds_to_target"] for row in own]
             late = f"{statistics.mean(reached):.0f}" if all(reached) else "never"
             spread = statistics.pstdev(row["accuracy"] for row in own)
-            lines.append(f"| {data} | {codec} | {mean('bytes_up') / 1e6:.2f} | {times} "
-                         f"| {mean('bytes_down') / 1e6:.1f} | {late} "
-                         f"| {mean('accuracy'):.4f} ± {spread:.4f} |")
+            lines.append(f"| {data} | {codec} | {traffic} | {late} "
+                         f"| {mean(own, 'accuracy'):.4f} ± {spread:.4f} |")
     return "\n".join(lines)
 
 

@@ -138,6 +138,7 @@ Result<void> serve(const ServerConfig& config, const Arguments& arguments) {
   CHORUS_TRY(const UniqueFd only_daemon, lock_folder(config.storage));
   CHORUS_TRY(const auto ledger, open_sqlite_ledger(config.storage / "ledger.sqlite"));
   CHORUS_TRY(const auto versions, VersionStore::open(config.storage / "versions"));
+  CHORUS_TRY(const auto changes, ChangeStore::open(config.storage / "changes"));
 
   CHORUS_TRY(auto spare_segments, SpareSegments::open(config.storage / "journal-spare"));
 
@@ -151,6 +152,7 @@ Result<void> serve(const ServerConfig& config, const Arguments& arguments) {
   context.compute_threads = count;
   context.ledger = ledger.get();
   context.versions = versions.get();
+  context.changes = changes.get();
   context.memory = &memory;
   context.spare_segments = &spare_segments;
   context.journal_folder = config.storage / "journal";

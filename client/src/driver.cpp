@@ -161,13 +161,14 @@ void Driver::on_body_progress(std::uint64_t sent) {
 }
 
 Result<std::span<std::byte>> Driver::place_of_body(std::uint32_t body_bytes) {
+  const Download& download = machine_.download();
   if (machine_.task() != SessionMachine::Task::fetching ||
-      body_bytes > machine_.work().model.bytes - machine_.received()) {
+      body_bytes > download.total - download.there) {
     return fail(errc::unexpected_message,
                 "the server sent a chunk of " + std::to_string(body_bytes) +
                     " bytes that nobody asked for");
   }
-  return model_.place(machine_.received(), body_bytes);
+  return model_.place(download.there, body_bytes);
 }
 
 // ---- actions ----
@@ -221,15 +222,14 @@ void Driver::perform(const Send& action) {
 
 void Driver::perform(const LookUpModel&) {
   compute([this]() -> Event {
-    const wire::Work& work = machine_.work();
-    auto bytes = model_.look_up(work.model, work.spec);
-    if (!bytes) return ModelUnusable{std::move(bytes).error()};
-    return ModelLookedUp{*bytes};
+    auto download = model_.look_up(machine_.work());
+    if (!download) return ModelUnusable{std::move(download).error()};
+    return ModelLookedUp{*download};
   });
 }
 
 void Driver::perform(const ReceiveModel& action) {
-  if (action.offset == 0) model_.restart();
+  if (action.offset == 0 && action.steps == 0) model_.restart();
 }
 
 void Driver::perform(const KeepChunk& action) {

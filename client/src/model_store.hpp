@@ -1,14 +1,18 @@
-// The model of the task in hand: looked up, received straight into its place, verified, held.
+// The model of the task in hand: looked up, received straight into its place or made from a version
+// that is there already, verified, held.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
+#include "client/src/download.hpp"
 #include "client/src/version_cache.hpp"
+#include "common/codec/version_steps.hpp"
 #include "common/crypto/digest.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 #include "common/wire/messages.hpp"
@@ -22,19 +26,21 @@ class ModelStore {
   /// @param cache  null: versions are kept in memory only
   explicit ModelStore(VersionCache* cache) : cache_(cache) {}
 
-  /// Makes room for a version and fills in what is there of it: all (then it is verified), a part,
-  /// or nothing. @returns bytes that are there
+  /// Makes room for a task's version and sees what there is of it: the whole version (then it is
+  /// verified), one that the task's steps begin with, a part of its file, or nothing.
   /// @errors of layout_of(); shape_mismatch (the size cannot be that of the model); busy (memory)
-  Result<std::uint64_t> look_up(const wire::ModelRef& version, const ModelSpec& spec);
+  Result<Download> look_up(const wire::Work& work);
 
-  /// The download begins anew.
+  /// The download begins anew, of the file.
   void restart();
-  /// Where the next bytes of the file go. @pre offset + bytes <= size of the file
+  /// Where the next bytes of the download go. @pre offset + bytes <= its total
   std::span<std::byte> place(std::uint64_t offset, std::size_t bytes) noexcept;
   /// They are there, in order.
   void keep(std::uint64_t offset, std::size_t bytes);
-  /// All bytes are there: digest and layout are right. After a failure nothing is held.
-  /// @errors digest_mismatch; shape_mismatch (another layout than the spec's); malformed_file
+  /// All bytes are there: steps are made, digest and layout are right. After a failure nothing is
+  /// held.
+  /// @errors digest_mismatch; shape_mismatch (another layout than the spec's); malformed_file; of
+  ///         the steps' bodies
   Result<void> verify();
 
   /// @pre verified
@@ -45,11 +51,25 @@ class ModelStore {
   void release();
 
  private:
+  enum class Cached : std::uint8_t { absent, damaged, good };
+
   std::span<std::byte> file() noexcept;
+  Download of_file(std::uint64_t there) const noexcept { return {version_->bytes, there, 0}; }
+  Download of_steps() const noexcept;
   Result<void> make_room(std::uint64_t bytes);
-  bool read_from_cache();
+  Cached read_from_cache();
+  void remove_from_cache(const Sha256& version);
   std::uint64_t read_part();
+  /// Puts the version into the buffer that the fewest of the task's steps begin with.
+  /// @param held  the version that the buffer has
+  /// @returns whether there is one
+  bool begin_steps(const wire::Work& work, std::optional<Sha256> held);
+  bool read_base(const Sha256& base);
+  bool put_zeros(const wire::Work& work);
+  Result<void> make_steps();
+  void distrust_steps();
   Result<void> check_content();
+  Result<void> keep_in_cache();
   void forget();
 
   VersionCache* cache_;
@@ -58,9 +78,12 @@ class ModelStore {
   TensorLayout layout_;
   tensor::AlignedBuffer<float> buffer_;
   std::uint64_t data_offset_ = 0;
-  std::uint64_t kept_ = 0;  ///< bytes of the file that are there and hashed
+  std::uint64_t kept_ = 0;  ///< bytes of the download that are there, and of a file hashed
   bool verified_ = false;
   Sha256Hasher hasher_;
+  std::optional<codec::VersionSteps> steps_;  ///< those that are fetched; the buffer has their base
+  std::vector<std::byte> bodies_;             ///< theirs
+  unsigned broken_steps_ = 0;                 ///< times that they did not come out right
 };
 
 }  // namespace chorus::client

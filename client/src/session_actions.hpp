@@ -32,12 +32,14 @@ struct Send {
 struct LookUpModel {
   bool operator==(const LookUpModel&) const = default;
 };
-/// Chunks are about to come: they continue the model of work() from this offset. Offset 0: anew.
+/// Chunks are about to come: they continue the download from this offset. Offset 0 of the file:
+/// anew.
 struct ReceiveModel {
   std::uint64_t offset = 0;
+  std::uint32_t steps = 0;  ///< of work(), the last so many; 0: the file
   bool operator==(const ReceiveModel&) const = default;
 };
-/// The chunk just received belongs to the model.
+/// The chunk just received belongs to the download.
 struct KeepChunk {
   std::uint64_t offset = 0;
   std::uint32_t bytes = 0;

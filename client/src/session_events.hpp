@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "chorus/result.hpp"
+#include "client/src/download.hpp"
 #include "common/base/types.hpp"
 #include "common/wire/messages.hpp"
 
@@ -37,9 +38,9 @@ struct WorkNotUnderstood {
   TaskRef task;
   Failure why;
 };
-/// Answer to LookUpModel: so many bytes are there. All of them: they are verified.
+/// Answer to LookUpModel. Nothing to be fetched: the model is verified.
 struct ModelLookedUp {
-  std::uint64_t bytes = 0;
+  Download download;
 };
 /// Answer to LookUpModel: this device cannot execute the model.
 struct ModelUnusable {

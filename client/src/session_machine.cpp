@@ -133,7 +133,7 @@ void SessionMachine::begin(wire::Work work) {
   unwanted_ = false;
   link_changed_ = false;
   late_ = false;
-  received_ = 0;
+  download_ = {};
   broken_downloads_ = 0;
   task_ = Task::looking_up;
   act(LookUpModel{});
@@ -142,7 +142,7 @@ void SessionMachine::begin(wire::Work work) {
 void SessionMachine::drop_task() {
   task_ = Task::none;
   work_.reset();
-  received_ = 0;
+  download_ = {};
 }
 
 void SessionMachine::decline(const TaskRef& task, const Failure& why) {
@@ -166,13 +166,14 @@ void SessionMachine::on(const ModelLookedUp& event) {
   if (stopping_) {
     drop_task();
     finish(std::nullopt);
-  } else if (event.bytes == work_->model.bytes) {
+  } else if (event.download.there == event.download.total) {
     start_work();
   } else if (link_changed_ || unwanted_) {
     drop_task();
     proceed();
   } else {
-    fetch(event.bytes);
+    download_ = event.download;
+    fetch();
   }
 }
 
@@ -185,29 +186,29 @@ void SessionMachine::on(const ModelUnusable& event) {
   pause(Duration::zero(), event.why.to_string());
 }
 
-void SessionMachine::fetch(std::uint64_t offset) {
+void SessionMachine::fetch() {
   task_ = Task::fetching;
-  received_ = offset;
-  act(ReceiveModel{offset});
-  send(wire::Fetch{work_->model.sha256, offset});
-  report_bytes(State::downloading, received_, work_->model.bytes);
+  act(ReceiveModel{download_.there, download_.steps});
+  send(wire::Fetch{work_->model.sha256, download_.there, download_.steps});
+  report_bytes(State::downloading, download_.there, download_.total);
 }
 
 void SessionMachine::receive_chunk(const wire::Chunk& chunk, std::uint32_t body_bytes) {
   if (task_ != Task::fetching) {
     return break_off(fail(errc::unexpected_message, "the server sent a chunk nobody asked for"));
   }
-  const std::uint64_t total = work_->model.bytes;
-  if (chunk.offset != received_ || body_bytes == 0 || body_bytes > total - received_) {
+  if (chunk.offset != download_.there || body_bytes == 0 ||
+      body_bytes > download_.total - download_.there) {
     return break_off(fail(errc::unexpected_message,
                           "the server sent " + std::to_string(body_bytes) + " bytes at offset " +
                               std::to_string(chunk.offset) + " of the model; expected offset " +
-                              std::to_string(received_) + " of " + std::to_string(total)));
+                              std::to_string(download_.there) + " of " +
+                              std::to_string(download_.total)));
   }
-  act(KeepChunk{received_, body_bytes});
-  received_ += body_bytes;
-  report_bytes(State::downloading, received_, total);
-  if (received_ < total) return;
+  act(KeepChunk{download_.there, body_bytes});
+  download_.there += body_bytes;
+  report_bytes(State::downloading, download_.there, download_.total);
+  if (download_.there < download_.total) return;
   task_ = Task::verifying;
   act(VerifyModel{});
 }
@@ -224,7 +225,9 @@ void SessionMachine::on(const ModelVerified&) {
 
 void SessionMachine::on(const ModelBroken& event) {
   if (task_ != Task::verifying) return;
-  const bool give_up = ++broken_downloads_ >= kBrokenDownloadsMax;
+  // Steps that do not come out right are no broken download: the file has not been tried yet.
+  const bool by_steps = download_.steps > 0;
+  const bool give_up = !by_steps && ++broken_downloads_ >= kBrokenDownloadsMax;
   if (stopping_) {
     drop_task();
     finish(std::nullopt);
@@ -232,7 +235,8 @@ void SessionMachine::on(const ModelBroken& event) {
     drop_task();
     proceed();
   } else if (!give_up) {
-    fetch(0);
+    download_ = {work_->model.bytes, 0, 0};
+    fetch();
   } else {
     const TaskRef task = work_->task;
     drop_task();

@@ -59,8 +59,8 @@ class SessionMachine {
   Task task() const noexcept { return task_; }
   /// The task in hand. @pre task() is between looking_up and cancelling
   const wire::Work& work() const;
-  /// Bytes of the model that are there, while fetching.
-  std::uint64_t received() const noexcept { return received_; }
+  /// While fetching: what, and how much of it is there.
+  const Download& download() const noexcept { return download_; }
   /// Counters; the driver adds the bytes.
   const RunSummary& summary() const noexcept { return summary_; }
 
@@ -112,7 +112,7 @@ class SessionMachine {
   void proceed();
   void pause(Duration at_least, const std::string& why);
   void begin(wire::Work work);
-  void fetch(std::uint64_t offset);
+  void fetch();
   void start_work();
   void make_offer();
   void settle(std::uint64_t& counter, std::optional<TaskRef> accepted = {});
@@ -165,7 +165,7 @@ class SessionMachine {
   bool unwanted_ = false;  ///< cancelled before the work began: finish the download, then drop it
   bool link_changed_ = false;  ///< while the model was looked up or verified
   bool late_ = false;          ///< cancelled because the round takes no offer any more
-  std::uint64_t received_ = 0;
+  Download download_;
   std::uint32_t broken_downloads_ = 0;
   std::optional<TimePoint> work_until_;  ///< no offer is taken later
   std::optional<wire::Offer> offer_;

@@ -13,9 +13,11 @@
 namespace chorus::client {
 namespace {
 
-/// What was left out so far; zeros at first. A memory of another size belongs to another model.
-Result<std::vector<float>> memory_of(LocalState& state, std::size_t parameters) {
-  CHORUS_TRY(auto memory, state.load(kErrorMemory));
+/// What was kept under a name; zeros at first. A memory of another size belongs to another model.
+Result<std::vector<float>> memory_of(LocalState& state,
+                                     std::string_view name,
+                                     std::size_t parameters) {
+  CHORUS_TRY(auto memory, state.load(name));
   if (memory && memory->size() == parameters) return std::move(*memory);
   if (memory) spdlog::warn("error feedback begins anew: its memory is of another model");
   return std::vector<float>(parameters);
@@ -37,12 +39,21 @@ Result<std::vector<std::byte>> encode_update(const TrainPlan& plan,
     return fail(errc::unsupported_feature,
                 "error feedback needs a state that lasts from task to task; there is none");
   }
-  std::vector<float> memory;
+  std::vector<float> error;
+  std::vector<float> velocity;
+  codec::FeedbackMemory memory;
+  memory.momentum = plan.compression->momentum;
   if (feedback) {
-    CHORUS_TRY(memory, memory_of(*state, delta.size()));
+    CHORUS_TRY(error, memory_of(*state, kErrorMemory, delta.size()));
+    memory.error = error;
+  }
+  if (feedback && memory.momentum > 0.0) {
+    CHORUS_TRY(velocity, memory_of(*state, kVelocity, delta.size()));
+    memory.velocity = velocity;
   }
   CHORUS_TRY(auto body, codec::encode_update(form, delta, memory));
-  if (feedback) CHORUS_OK(state->store(kErrorMemory, memory));
+  if (!error.empty()) CHORUS_OK(state->store(kErrorMemory, error));
+  if (!velocity.empty()) CHORUS_OK(state->store(kVelocity, velocity));
   return body;
 }
 

@@ -15,9 +15,12 @@ namespace chorus::client {
 
 /// Name, in the job's local state, of what codecs left out of former updates.
 inline constexpr std::string_view kErrorMemory = "compression.error";
+/// And of the running sum of momentum correction.
+inline constexpr std::string_view kVelocity = "compression.momentum";
 
 /// Encodes y − x as the plan's compression says. With error feedback, what earlier updates left out
-/// is added first, and what this one leaves out is stored in its place.
+/// is added first, and what this one leaves out is stored in its place; likewise the running sum of
+/// momentum correction.
 ///
 /// @param delta  f32[layout.parameters], finite
 /// @param state  of the job; may be null without feedback

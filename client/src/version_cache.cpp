@@ -106,6 +106,13 @@ Result<void> VersionCache::finish_part() {
   return prune();
 }
 
+Result<void> VersionCache::put(const Sha256& version, std::span<const std::byte> file) {
+  CHORUS_TRY(const std::uint64_t old, open_part(version, {}));
+  CHORUS_ASSERT(old == 0);
+  CHORUS_OK(write_part(0, file));
+  return finish_part();
+}
+
 Result<void> VersionCache::remove(const Sha256& version) const {
   return remove_file(version_path(version));
 }

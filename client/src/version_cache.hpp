@@ -1,5 +1,5 @@
 // Versions of models as files, so that a device neither downloads one twice nor starts an
-// interrupted download from the beginning.
+// interrupted download from the beginning, and has what the next one is a change of.
 //
 //   <sha256>.safetensors   whole; its digest was right when it was put there
 //   <sha256>.part          the first bytes of one
@@ -28,7 +28,8 @@ class VersionCache {
   Result<bool> read(const Sha256& version, std::span<std::byte> into) const;
 
   /// Opens the partial download, removing those of other versions. What it holds is read into the
-  /// front of `into`; gives the number of bytes. Later writes go through write_part().
+  /// front of `into`; gives the number of bytes. More than fit are dropped. Later writes go through
+  /// write_part().
   Result<std::uint64_t> open_part(const Sha256& version, std::span<std::byte> into);
   Result<void> write_part(std::uint64_t offset, std::span<const std::byte> data);
   /// The part begins anew.
@@ -36,6 +37,9 @@ class VersionCache {
   /// The part is whole and its digest is right: it becomes a version. Versions beyond
   /// limits::kCachedVersionsMax, the longest unused first, are removed.
   Result<void> finish_part();
+
+  /// A version that was made here, its digest right.
+  Result<void> put(const Sha256& version, std::span<const std::byte> file);
 
   /// Removes a version that proved to be damaged.
   Result<void> remove(const Sha256& version) const;

@@ -47,6 +47,7 @@ inline constexpr std::size_t kStateVectorsMax = 16;    ///< that a trainer keeps
 inline constexpr std::uint32_t kCodecBucketMin = 64;
 inline constexpr std::uint32_t kCodecBucketMax = 65536;    ///< elements with one scale
 inline constexpr std::size_t kCodecRulesMax = 512;         ///< exceptions of a plan of codecs
+inline constexpr std::size_t kVersionStepsMax = 8;         ///< from version to version, of a task
 inline constexpr std::size_t kUpdatePiecesMax = 20'480;    ///< payloads of a compressed update
 inline constexpr std::uint32_t kPlanStepsMax = 1'000'000;  ///< resolution of an error budget
 

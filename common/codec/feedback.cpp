@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "chorus/kernels/kernels.hpp"
+#include "common/base/assert.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/names.hpp"
 
 namespace chorus::codec {
 namespace {
@@ -46,6 +48,24 @@ Result<WithMemory> encode_with_error(const Codec& codec,
   std::vector<float> wanted = combined(x, 1.0, memory);
   CHORUS_TRY(Sent sent, send(codec, wanted, keys));
   kernels::subtract_f32(wanted, sent.values, wanted);
+  return WithMemory{std::move(sent.payload), std::move(wanted)};
+}
+
+Result<WithMemory> encode_with_momentum(const Codec& codec,
+                                        std::span<const float> x,
+                                        std::span<const float> memory,
+                                        double momentum,
+                                        std::span<float> velocity,
+                                        const Keys& keys) {
+  CHORUS_ASSERT(sparse(codec) && velocity.size() == x.size());
+  CHORUS_OK(check_memory(x, memory));
+  kernels::add_scaled_f32(x, momentum, velocity, velocity);
+  std::vector<float> wanted = combined(velocity, 1.0, memory);
+  CHORUS_TRY(Sent sent, send(codec, wanted, keys));
+  kernels::subtract_f32(wanted, sent.values, wanted);
+  for (std::size_t i = 0; i < velocity.size(); ++i) {
+    if (sent.values[i] != 0.0F) velocity[i] = 0.0F;
+  }
   return WithMemory{std::move(sent.payload), std::move(wanted)};
 }
 

@@ -28,6 +28,21 @@ Result<WithMemory> encode_with_error(const Codec& codec,
                                      std::span<const float> memory,
                                      const Keys& keys);
 
+/// EF of the running sum u' = m·u + x in the update's place, of a sparse codec: sends C(p) of
+/// p = u' + e and keeps e' = p − C(p), and of u' what was not sent (momentum factor masking).
+///
+/// @param momentum  m, [0, 1)
+/// @param velocity  f32[n]  in: u, zeros at first; out: the next u
+/// @pre sparse(codec)
+/// @errors as encode_with_error(); velocity is then of no use any more
+/// @source  Lin et al. 2018, "Deep gradient compression", Algorithm 4
+Result<WithMemory> encode_with_momentum(const Codec& codec,
+                                        std::span<const float> x,
+                                        std::span<const float> memory,
+                                        double momentum,
+                                        std::span<float> velocity,
+                                        const Keys& keys);
+
 /// EF21: sends C(x − h) and keeps h' = h + C(x − h), which the server keeps, too: it uses the mean
 /// of all h', to which a device that is absent goes on contributing its last one.
 ///

@@ -1,6 +1,7 @@
 #include "common/codec/names.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 
 namespace chorus::codec {
@@ -44,6 +45,25 @@ bool leaves_out(const Codec& codec) noexcept {
     default:
       return false;
   }
+}
+
+bool sparse(const Codec& codec) noexcept {
+  return codec.kind == CodecKind::top_k || codec.kind == CodecKind::random_k ||
+         codec.kind == CodecKind::ternary;
+}
+
+bool contracts(const Codec& codec) noexcept {
+  const double bucket = codec.bucket;
+  if (codec.kind == CodecKind::uniform) {
+    const double levels = std::exp2(codec.bits) - 1.0;
+    return bucket < 2.0 * levels * levels;
+  }
+  if (codec.kind == CodecKind::qsgd) {
+    const double levels = std::exp2(codec.bits - 1.0) - 1.0;
+    if (codec.norm == CodecNorm::maximum) return bucket < 4.0 * levels * levels;
+    return std::min(bucket / (levels * levels), std::sqrt(bucket) / levels) < 1.0;
+  }
+  return codec.kind != CodecKind::random_k || codec.density >= 1.0;
 }
 
 std::string describe(const Codec& codec) {

@@ -1,9 +1,11 @@
 #include "common/codec/update.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
+#include "chorus/kernels/kernels.hpp"
 #include "common/base/assert.hpp"
 #include "common/base/try.hpp"
 #include "common/codec/feedback.hpp"
@@ -19,12 +21,32 @@ std::span<T> of_piece(std::span<T> all, const Piece& piece) {
 
 Result<std::vector<std::byte>> encode_piece(const Piece& piece,
                                             std::span<const float> x,
-                                            std::span<float> memory,
+                                            const FeedbackMemory& memory,
                                             const Keys& keys) {
-  if (memory.empty()) return encode(piece.codec, x, keys);
-  CHORUS_TRY(auto sent, encode_with_error(piece.codec, x, memory, keys));
-  std::copy(sent.memory.begin(), sent.memory.end(), memory.begin());
+  if (memory.error.empty() || !leaves_out(piece.codec)) return encode(piece.codec, x, keys);
+  const auto error = of_piece(memory.error, piece);
+  const bool corrected = !memory.velocity.empty() && sparse(piece.codec);
+  CHORUS_TRY(
+      auto sent,
+      corrected
+          ? encode_with_momentum(
+                piece.codec, x, error, memory.momentum, of_piece(memory.velocity, piece), keys)
+          : encode_with_error(piece.codec, x, error, keys));
+  std::copy(sent.memory.begin(), sent.memory.end(), error.begin());
   return std::move(sent.payload);
+}
+
+/// Calls f(piece's number, payload) for each.
+template <class F>
+Result<void> for_each_payload(const UpdateForm& form, std::span<const std::byte> body, F f) {
+  CHORUS_ASSERT(form.compressed());
+  const auto table = body.first(std::min<std::size_t>(body.size(), form.table_bytes()));
+  CHORUS_TRY(const auto at, form.offsets(table, body.size()));
+  for (std::size_t p = 0; p < form.pieces().size(); ++p) {
+    const Result<void> good = f(p, body.subspan(at[p], at[p + 1] - at[p]));
+    if (!good) return in_piece(form.pieces()[p], good.error());
+  }
+  return {};
 }
 
 }  // namespace
@@ -37,16 +59,15 @@ Failure in_piece(const Piece& piece, const Failure& why) {
 
 Result<std::vector<std::byte>> encode_update(const UpdateForm& form,
                                              std::span<const float> delta,
-                                             std::span<float> memory) {
+                                             const FeedbackMemory& memory) {
   CHORUS_ASSERT(form.compressed() && delta.size() == form.parameters());
-  CHORUS_ASSERT(memory.empty() || memory.size() == delta.size());
+  CHORUS_ASSERT(memory.error.empty() || memory.error.size() == delta.size());
+  CHORUS_ASSERT(memory.velocity.empty() || memory.velocity.size() == memory.error.size());
   std::vector<std::uint32_t> sizes;
   std::vector<std::byte> payloads;
   for (std::size_t p = 0; p < form.pieces().size(); ++p) {
     const Piece& piece = form.pieces()[p];
-    const bool fed = !memory.empty() && leaves_out(piece.codec);
-    const auto kept = fed ? of_piece(memory, piece) : std::span<float>();
-    const auto payload = encode_piece(piece, of_piece(delta, piece), kept, form.keys(p));
+    const auto payload = encode_piece(piece, of_piece(delta, piece), memory, form.keys(p));
     if (!payload) return in_piece(piece, payload.error());
     sizes.push_back(static_cast<std::uint32_t>(payload->size()));
     payloads.insert(payloads.end(), payload->begin(), payload->end());
@@ -60,17 +81,32 @@ Result<void> decode_update(const UpdateForm& form,
                            std::span<const std::byte> body,
                            float value_max,
                            std::span<float> into) {
-  CHORUS_ASSERT(form.compressed() && into.size() == form.parameters());
-  const auto table = body.first(std::min<std::size_t>(body.size(), form.table_bytes()));
-  CHORUS_TRY(const auto at, form.offsets(table, body.size()));
+  CHORUS_ASSERT(into.size() == form.parameters());
   std::fill(into.begin(), into.end(), 0.0F);
-  for (std::size_t p = 0; p < form.pieces().size(); ++p) {
+  return for_each_payload(form, body, [&](std::size_t p, std::span<const std::byte> payload) {
     const Piece& piece = form.pieces()[p];
-    const auto payload = body.subspan(at[p], at[p + 1] - at[p]);
-    const auto good = decode(piece.codec, payload, form.keys(p), value_max, of_piece(into, piece));
-    if (!good) return in_piece(piece, good.error());
-  }
+    return decode(piece.codec, payload, form.keys(p), value_max, of_piece(into, piece));
+  });
+}
+
+Result<void> add_payload(const UpdateForm& form,
+                         std::size_t piece,
+                         std::span<const std::byte> payload,
+                         std::span<float> x) {
+  std::vector<float> change(x.size());
+  const Codec& codec = form.pieces()[piece].codec;
+  CHORUS_OK(decode(codec, payload, form.keys(piece), std::numeric_limits<float>::max(), change));
+  kernels::add_scaled_f32(x, 1.0, change, x);
   return {};
+}
+
+Result<void> add_update(const UpdateForm& form,
+                        std::span<const std::byte> body,
+                        std::span<float> x) {
+  CHORUS_ASSERT(x.size() == form.parameters());
+  return for_each_payload(form, body, [&](std::size_t p, std::span<const std::byte> payload) {
+    return add_payload(form, p, payload, of_piece(x, form.pieces()[p]));
+  });
 }
 
 }  // namespace chorus::codec

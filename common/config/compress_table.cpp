@@ -59,16 +59,28 @@ bool leaves_out(const Compression& compression) {
   return any;
 }
 
+void read_momentum(const TomlTable& table, Compression& into, bool codecs_are_good) {
+  if (!table.number("momentum", into.momentum, {.min = 0, .max = 1, .max_excluded = true})) return;
+  const auto takes = [](const Codec& codec) {
+    return codec::leaves_out(codec) && codec::sparse(codec);
+  };
+  bool any = takes(into.codec);
+  for (const TensorCodec& own : into.tensors) any = any || takes(own.codec);
+  if (codecs_are_good && into.momentum > 0.0 && (!any || into.feedback != Feedback::error)) {
+    table.problem("momentum",
+                  "it is for top_k and ternary with feedback = \"error\"; leave it out");
+  }
+}
+
 }  // namespace
 
-void read_compress(const TomlTable& table, std::optional<Compression>& into) {
-  if (!table.present()) return;
-  Compression compression;
+bool read_codecs(const TomlTable& table, Compression& into) {
+  Compression compression = into;
   bool good = read_codec(table, compression.codec);
   const auto exceptions = table.tables("tensors");
   if (exceptions.size() > limits::kCodecRulesMax) {
     table.problem("tensors", fmt::format("expected at most {} tables", limits::kCodecRulesMax));
-    return;
+    return false;
   }
   for (const TomlTable& exception : exceptions) {
     TensorCodec own;
@@ -78,6 +90,14 @@ void read_compress(const TomlTable& table, std::optional<Compression>& into) {
     good = read_codec(exception, own.codec) && good;
     compression.tensors.push_back(std::move(own));
   }
+  if (good) into = std::move(compression);
+  return good;
+}
+
+void read_compress(const TomlTable& table, std::optional<Compression>& into) {
+  if (!table.present() || (table.has("down") && !table.has("codec"))) return;
+  Compression compression;
+  const bool good = read_codecs(table, compression);
   const bool wants = leaves_out(compression);
   compression.feedback = wants ? Feedback::error : Feedback::none;
   table.choice(
@@ -87,6 +107,7 @@ void read_compress(const TomlTable& table, std::optional<Compression>& into) {
                   "no codec here leaves anything out for good; feedback is for sign, top_k, "
                   "ternary, and rotated with least_error");
   }
+  read_momentum(table, compression, good);
   if (good) into = std::move(compression);
 }
 

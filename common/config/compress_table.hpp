@@ -8,8 +8,12 @@
 
 namespace chorus::config {
 
-/// Reads how updates travel: nothing when there is no such table. Problems are noted in the table's
-/// file: a parameter that the codec does not take is one.
+/// Reads codec and [[tensors]] of a table. Problems are noted in the table's file: a parameter that
+/// the codec does not take is one. @returns whether they are good
+bool read_codecs(const TomlTable& table, Compression& into);
+
+/// Reads how updates travel: nothing when there is no such table, or one that only says how
+/// versions do ([compress.down]).
 void read_compress(const TomlTable& table, std::optional<Compression>& into);
 
 }  // namespace chorus::config

@@ -42,6 +42,8 @@ constexpr Feature kFeatures[] = {
     {"candidates", [](const TrainPlan& p) { return p.candidates > 1; }},
     {"normalise", [](const TrainPlan& p) { return !p.normalise.empty(); }},
     {"compression", [](const TrainPlan& p) { return p.compression.has_value(); }},
+    {"compression.momentum",
+     [](const TrainPlan& p) { return p.compression && p.compression->momentum != 0.0; }},
 };
 
 }  // namespace

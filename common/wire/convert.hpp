@@ -61,8 +61,13 @@ Result<void> check_features(const Field& field,
 /// Their values are checked with the rest of the plan (common/tensor/plan_rules.hpp).
 Result<std::vector<FeatureScale>> normalise_from(const Field& field, const pb::Normalise& proto);
 void normalise_to(const std::vector<FeatureScale>& scales, pb::Normalise* proto);
-Result<Compression> compression_from(const pb::Compression& proto);
+/// @param where  the field: "train.compression"
+Result<Compression> compression_from(std::string_view where, const pb::Compression& proto);
 void compression_to(const Compression& compression, pb::Compression* proto);
+Result<codec::VersionSteps> version_steps_from(const pb::VersionSteps& proto);
+void version_steps_to(const codec::VersionSteps& all, pb::VersionSteps* proto);
+Result<std::vector<std::string>> patterns_from(
+    std::string_view where, const google::protobuf::RepeatedPtrField<std::string>& patterns);
 Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto);
 void train_plan_to(const TrainPlan& plan, pb::TrainPlan* proto);
 

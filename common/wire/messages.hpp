@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "chorus/plan.hpp"
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
+#include "common/codec/version_steps.hpp"
 #include "common/wire/frame.hpp"
 #include "common/wire/offer.hpp"
 
@@ -51,6 +53,7 @@ struct Work {
   ModelSpec spec;
   std::variant<TrainPlan, EvaluatePlan> plan;  ///< agrees with task.kind
   Duration deadline{};                         ///< from now; 0: none
+  std::optional<codec::VersionSteps> steps{};  ///< other ways to `model` than its file
   bool operator==(const Work&) const = default;
 };
 struct ComeBack {
@@ -61,6 +64,7 @@ struct ComeBack {
 struct Fetch {
   Sha256 sha256;
   std::uint64_t offset = 0;
+  std::uint32_t steps = 0;  ///< > 0: the bodies of the last so many steps, instead of the file
   bool operator==(const Fetch&) const = default;
 };
 struct Chunk {
@@ -132,8 +136,7 @@ struct Renew {
   std::vector<std::byte> csr;
   bool operator==(const Renew&) const = default;
 };
-/// chorus.v1.AdminRequest / AdminReply, serialised: opaque to everything but server/admin and
-/// admin/.
+/// chorus.v1.AdminRequest / AdminReply, serialised: opaque but to server/admin and admin/.
 struct AdminRequest {
   std::string bytes;
   bool operator==(const AdminRequest&) const = default;
@@ -187,15 +190,13 @@ std::string_view name_of(FrameKind kind) noexcept;
 /// @errors frame_too_large (e.g. a model with more layers than fit one message)
 Result<std::vector<std::byte>> encode(const Message& message, std::uint32_t body_bytes = 0);
 
-/// @errors malformed_message, naming message, field, value and what was expected: lengths of
-///         digests, names, enumerators, finite numbers, limits::kMetricsMax …;
+/// @errors malformed_message, naming message, field, value and what was expected;
 ///         unsupported_feature for a Work that asks for what this build does not know (a layer, a
-///         loss, an order, a budget unit, a plan, a required feature): see task_of_work()
+///         loss, an order, a plan, a required feature): see task_of_work()
 Result<Message> decode(FrameKind kind, std::span<const std::byte> bytes);
 
-/// The task of a Work message, also of one that decode() refused as unsupported_feature, so that
-/// the device can decline it by name.
-/// @errors malformed_message
+/// The task of a Work message, also of one that decode() refused as unsupported_feature: to be
+/// declined by name. @errors malformed_message
 Result<TaskRef> task_of_work(std::span<const std::byte> bytes);
 
 /// [a-z0-9] then [a-z0-9._-], at most limits::kNameBytesMax. For jobs, devices and metrics.

@@ -1,5 +1,6 @@
 // Work between protobuf and values; its TrainPlan in train_plan_messages.cpp.
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -72,6 +73,15 @@ Result<ModelRef> model_from(const pb::ModelRef& proto) {
   return model;
 }
 
+// A codec that is not known here takes a way away, not the task.
+Result<std::optional<codec::VersionSteps>> known_steps_from(const pb::Work& proto) {
+  if (!proto.has_steps()) return std::optional<codec::VersionSteps>();
+  auto steps = version_steps_from(proto.steps());
+  if (steps) return std::optional(std::move(*steps));
+  if (steps.error().code == errc::unsupported_feature) return std::optional<codec::VersionSteps>();
+  return std::move(steps).error();
+}
+
 }  // namespace
 
 Result<void> check_features(const Field& field,
@@ -113,6 +123,10 @@ Result<Message> work_from(const pb::Work& proto) {
   CHORUS_TRY(work.model, model_from(proto.model()));
   CHORUS_TRY(work.spec, spec_from(proto.spec()));
   CHORUS_TRY(work.deadline, duration_from({"work", "deadline_ms"}, proto.deadline_ms()));
+  CHORUS_TRY(work.steps, known_steps_from(proto));
+  if (work.steps && work.steps->steps.back().sha256 != work.model.sha256) {
+    return malformed({"work", "steps.sha256"}, "another version", "model.sha256 of the last step");
+  }
   return Message(std::move(work));
 }
 
@@ -128,6 +142,7 @@ pb::Work to_proto(const Work& work) {
     evaluate_plan_to(std::get<EvaluatePlan>(work.plan), proto.mutable_evaluate());
   }
   proto.set_deadline_ms(duration_to(work.deadline));
+  if (work.steps) version_steps_to(*work.steps, proto.mutable_steps());
   return proto;
 }
 

@@ -91,6 +91,12 @@ Result<Message> fetch_from(const pb::Fetch& proto) {
   Fetch fetch;
   CHORUS_TRY(fetch.sha256, sha256_from({"fetch", "sha256"}, proto.sha256()));
   CHORUS_TRY(fetch.offset, offset_from({"fetch", "offset"}, proto.offset()));
+  if (proto.steps() > limits::kVersionStepsMax) {
+    return malformed({"fetch", "steps"},
+                     std::to_string(proto.steps()),
+                     "at most " + std::to_string(limits::kVersionStepsMax));
+  }
+  fetch.steps = proto.steps();
   return Message(fetch);
 }
 
@@ -175,6 +181,7 @@ pb::Fetch to_proto(const Fetch& fetch) {
   pb::Fetch proto;
   proto.set_sha256(bytes_to(fetch.sha256.bytes));
   proto.set_offset(fetch.offset);
+  if (fetch.steps > 0) proto.set_steps(fetch.steps);
   return proto;
 }
 

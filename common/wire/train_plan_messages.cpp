@@ -128,22 +128,6 @@ Result<Order> order_from(pb::Order order) {
   }
 }
 
-Result<std::vector<std::string>> patterns_from(
-    const std::string& name, const google::protobuf::RepeatedPtrField<std::string>& patterns) {
-  std::vector<std::string> all;
-  for (const std::string& pattern : patterns) {
-    const bool plain =
-        std::all_of(pattern.begin(), pattern.end(), [](char c) { return c > ' ' && c < '\x7f'; });
-    if (!plain) {
-      return malformed({"work", "train." + name},
-                       text_to(pattern, limits::kNameBytesMax),
-                       "printable ASCII without spaces");
-    }
-    all.push_back(pattern);
-  }
-  return all;
-}
-
 // How steps are made, beyond the first version.
 Result<void> steps_from(const pb::TrainPlan& proto, TrainPlan& plan) {
   if (proto.has_early_stop()) {
@@ -190,10 +174,11 @@ Result<void> steps_from(const pb::TrainPlan& proto, TrainPlan& plan) {
 
 // Which parts of the model, beyond the first version.
 Result<void> parts_from(const pb::TrainPlan& proto, TrainPlan& plan) {
-  CHORUS_TRY(plan.trainable.only, patterns_from("trainable.only", proto.trainable().only()));
-  CHORUS_TRY(plan.trainable.frozen, patterns_from("trainable.frozen", proto.trainable().frozen()));
+  CHORUS_TRY(plan.trainable.only, patterns_from("train.trainable.only", proto.trainable().only()));
+  CHORUS_TRY(plan.trainable.frozen,
+             patterns_from("train.trainable.frozen", proto.trainable().frozen()));
   plan.trainable.mask = proto.trainable().mask();
-  CHORUS_TRY(plan.local, patterns_from("local", proto.local()));
+  CHORUS_TRY(plan.local, patterns_from("train.local", proto.local()));
   const auto& from = proto.probe();
   CHORUS_TRY(const std::string representation,
              optional_name_from({"work", "train.probe.representation"}, from.representation()));
@@ -208,7 +193,7 @@ Result<void> parts_from(const pb::TrainPlan& proto, TrainPlan& plan) {
   plan.candidates = proto.candidates() == 0 ? 1 : proto.candidates();
   CHORUS_TRY(plan.normalise, normalise_from({"work", "train.normalise"}, proto.normalise()));
   if (proto.has_compression()) {
-    CHORUS_TRY(plan.compression, compression_from(proto.compression()));
+    CHORUS_TRY(plan.compression, compression_from("train.compression", proto.compression()));
   }
   return {};
 }
@@ -314,6 +299,22 @@ void parts_to(const TrainPlan& plan, pb::TrainPlan* proto) {
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> patterns_from(
+    std::string_view where, const google::protobuf::RepeatedPtrField<std::string>& patterns) {
+  std::vector<std::string> all;
+  for (const std::string& pattern : patterns) {
+    const bool plain =
+        std::all_of(pattern.begin(), pattern.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+    if (!plain) {
+      return malformed({"work", where},
+                       text_to(pattern, limits::kNameBytesMax),
+                       "printable ASCII without spaces");
+    }
+    all.push_back(pattern);
+  }
+  return all;
+}
 
 Result<TrainPlan> train_plan_from(const pb::TrainPlan& proto) {
   // Asked first: a plan with new vocabulary may well look odd to the checks below.

@@ -165,11 +165,17 @@ AdminHandler::Reply AdminHandler::jobs(Peer peer, const v1::AdminRequest& reques
   }
   if (request.has_show_plan()) {
     CHORUS_CO_TRY(const auto runner, board_.find(JobId{request.show_plan().job()}));
-    CHORUS_CO_TRY(const auto lines, runner->codecs().lines());
+    const bool down = request.show_plan().down();
+    CHORUS_CO_TRY(const auto lines, down ? runner->downlink().lines() : runner->codecs().lines());
     v1::JobPlan& plan = *reply.mutable_plan();
     plan.set_job(runner->row().job.value);
-    plan.set_first_round(runner->codecs().since().value);
-    if (const auto& adapt = runner->config().adapt) plan.set_every(adapt->every);
+    if (down) {
+      if (const auto& link = runner->config().down)
+        plan.set_down(std::string(name_of(link->sends)));
+    } else {
+      plan.set_first_round(runner->codecs().since().value);
+      if (const auto& adapt = runner->config().adapt) plan.set_every(adapt->every);
+    }
     plan.set_lines_total(static_cast<std::uint32_t>(lines.size()));
     const std::size_t first = std::min<std::size_t>(request.show_plan().first(), lines.size());
     const std::size_t last = std::min(lines.size(), first + limits::kPageRowsMax);

@@ -9,6 +9,7 @@
 #include "common/codec/method.hpp"
 #include "common/codec/names.hpp"
 #include "common/codec/update_form.hpp"
+#include "common/codec/version_steps.hpp"
 #include "common/config/compress_table.hpp"
 #include "common/config/model_table.hpp"
 #include "common/config/toml_reader.hpp"
@@ -178,8 +179,30 @@ void check_compress(const TomlTable& table, const JobConfig& job) {
   }
 }
 
+void read_down(const TomlTable& table, JobConfig& into) {
+  if (!table.present()) return;
+  Downlink down;
+  table.choice("sends",
+               down.sends,
+               {{name_of(Downlink::Sends::change), Downlink::Sends::change},
+                {name_of(Downlink::Sends::model), Downlink::Sends::model}});
+  if (!config::read_codecs(table, down.compression)) return;
+  if (const auto good = check_downlink(down); !good) table.problem("codec", good.error().detail);
+  into.down = std::move(down);
+}
+
+// @pre model and plan are good
+void check_down(const TomlTable& table, const JobConfig& job) {
+  if (!job.down) return;
+  const auto form = codec::form_of(steps_of(*job.down, job.train), 0, *layout_of(job.model));
+  if (!form) table.problem("tensors", form.error().detail);
+}
+
 void read_adapt(const TomlTable& table, JobConfig& into) {
   if (!table.present()) return;
+  if (!into.train.compression) {
+    table.problem("every", "there is nothing to adapt: [compress] names no codec for updates");
+  }
   AdaptOptions adapt;
   table.whole("every", adapt.every, {1, kRoundsMax});
   adapt.window = std::min(adapt.window, adapt.every);
@@ -254,8 +277,11 @@ Result<JobConfig> parse_job(std::string_view text,
   config::read_compress(compress, job.train.compression);
   const auto adapt = compress.table("adapt");
   read_adapt(adapt, job);
+  const auto down = compress.table("down");
+  read_down(down, job);
   if (file.ok()) check_compress(compress, job);
   if (file.ok()) check_adapt(adapt, job);
+  if (file.ok()) check_down(down, job);
   read_pace(root.table("pace"), job.round.pace);
   const auto limits_table = root.table("limits");
   read_limits(limits_table, job.limits);

@@ -12,6 +12,7 @@
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
 #include "server/compress/codec_plan.hpp"
+#include "server/compress/downlink.hpp"
 #include "server/round/round_types.hpp"
 #include "server/selection/selection.hpp"
 #include "server/strategy/strategy.hpp"
@@ -33,6 +34,7 @@ struct JobConfig {
   TrainPlan train;    ///< its seed is 0: the strategy sets it per device
   EvaluatePlan evaluate;
   std::optional<AdaptOptions> adapt;  ///< codecs are chosen anew from time to time
+  std::optional<Downlink> down;       ///< versions travel compressed
   UpdateLimits limits;
   std::string strategy = "fedavg";
   StrategyOptions strategy_options;  ///< complete and checked

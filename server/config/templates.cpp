@@ -177,6 +177,10 @@ distil = "none"
 # [compress]
 # codec = "uniform"
 # bits = 8
+# Versions as they are, unless a codec is named for what changes from one to the next:
+# [compress.down]
+# codec = "rotated"
+# bits = 4
 
 [pace]
 # Devices whose updates are wanted in a round. [10]

@@ -12,6 +12,7 @@
 
 #include "common/base/types.hpp"
 #include "common/tensor/aligned_buffer.hpp"
+#include "server/store/changes.hpp"
 #include "server/store/ledger.hpp"
 #include "server/store/versions.hpp"
 
@@ -75,6 +76,7 @@ struct Context {
   unsigned compute_threads = 1;
   Ledger* ledger = nullptr;                 ///< on `store` only
   VersionStore* versions = nullptr;         ///< any thread
+  ChangeStore* changes = nullptr;           ///< any thread, a job at a time
   AuditLog* audit = nullptr;                ///< any thread
   MemoryBudget* memory = nullptr;           ///< any thread
   SpareSegments* spare_segments = nullptr;  ///< on `store` only

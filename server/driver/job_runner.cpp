@@ -60,6 +60,7 @@ JobRunner::JobRunner(Context& context, DeviceDirectory& devices, JobConfig confi
       machine_(config_.round, make_selection(config_.selection)),
       layout_(layout_of(config_.model).value()),
       codecs_(context, config_, layout_),
+      downlink_(context, config_, layout_),
       traffic_(std::make_shared<RoundTraffic>()),
       wakeup_(context.control) {}
 
@@ -321,7 +322,8 @@ void JobRunner::perform(const SendWork& action) {
   if (link == nullptr) return;   // its DeviceLeft is on the way
   if (!expects(action)) return;  // another job took the device while this one's actions were done
   devices_.took(action.client, row_.job);
-  link->assign(Assignment{work_message(action.client, action.kind, action.round), base_, traffic_});
+  auto work = work_message(action.client, action.kind, action.round);
+  link->assign(Assignment{std::move(work), base_, downlink_.steps(), traffic_});
 }
 
 void JobRunner::perform(const TakeUpload&) {
@@ -420,6 +422,7 @@ wire::Work JobRunner::work_message(const ClientId& client, TaskKind kind, RoundI
   work.task = TaskRef{row_.job, round, kind};
   work.model = wire::ModelRef{base_->info().sha256, base_->info().bytes};
   work.spec = config_.model;
+  if (const auto offer = downlink_.steps()) work.steps = offer->steps;
   const RoundContext where{row_.job, round, config_.round.seed};
   if (kind == TaskKind::train) {
     TrainPlan plan = strategy_->plan(where, client);

@@ -20,21 +20,12 @@
 #include "server/config/job_config.hpp"
 #include "server/driver/context.hpp"
 #include "server/driver/job_codecs.hpp"
+#include "server/driver/job_downlink.hpp"
 #include "server/driver/session_link.hpp"
 #include "server/round/round_machine.hpp"
 #include "server/strategy/strategy.hpp"
 
 namespace chorus::server {
-
-/// How a job finds connected devices; implemented by the board.
-class DeviceDirectory {
- public:
-  virtual ~DeviceDirectory() = default;
-  /// Null when the device is not connected.
-  virtual std::shared_ptr<SessionLink> link_of(const ClientId& client) = 0;
-  /// The job has invited the device or given it a task: other jobs must not.
-  virtual void took(const ClientId& client, const JobId& job) = 0;
-};
 
 /// The answer to an offer.
 struct OfferDecision {
@@ -78,6 +69,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   std::optional<RoundRow> current() const;
   std::vector<ReceiptRow> current_receipts() const;
   const JobCodecs& codecs() const noexcept { return codecs_; }
+  const JobDownlink& downlink() const noexcept { return downlink_; }
   /// Nothing of this job is on its way to a disk.
   bool idle() const noexcept { return in_flight_ == 0; }
 
@@ -106,6 +98,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
     std::map<ClientId, std::uint64_t> weights;  ///< of admitted offers
     std::map<ClientId, std::string> reasons;    ///< why rejected, declined or discarded
     std::vector<UpdateMeta> folded;             ///< in the lane
+    ChangeInfo change;                          ///< of the finalised version
     std::optional<FoldBatch> batch;             ///< being folded
     std::uint64_t kept_bytes = 0;               ///< of the journal, after the last checkpoint
     std::vector<ClientId> cohort;
@@ -177,6 +170,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   RoundMachine machine_;
   TensorLayout layout_;
   JobCodecs codecs_;
+  JobDownlink downlink_;
   std::shared_ptr<const VersionReader> base_;  ///< the current version
   std::shared_ptr<Work> work_;                 ///< the open round, or the one just published
   std::optional<Sums> spare_sums_;             ///< between the rounds of a running job

@@ -291,10 +291,13 @@ asio::awaitable<Result<void>> JobRunner::checkpoint_if_large() {
 asio::awaitable<void> JobRunner::finalise_round(FinaliseRound action) {
   const auto work = work_;
   auto finalise = [this, &work]() -> Result<VersionInfo> {
-    CHORUS_TRY(const auto writer, context_.versions->begin(config_.model, config_.train.normalise));
-    CHORUS_OK(write_next_model(*strategy_, work->sums->lane, *base_, *writer));
+    CHORUS_TRY(auto writer, downlink_.begin(work->round, base_));
+    const auto from = downlink_.going_on_from(base_);
+    CHORUS_OK(write_next_model(*strategy_, work->sums->lane, *from, writer.version()));
     CHORUS_FAIL_POINT("finalise.before_commit");
-    return writer->commit();
+    CHORUS_TRY(const VersionInfo version, writer.version().commit());
+    work->change = writer.change();
+    return version;
   };
   const auto version = co_await net::run_on(context_.compute, std::move(finalise));
   if (!version) {
@@ -311,7 +314,9 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
   row.version = action.version;
   row.closed_at = context_.now();
   const std::vector<ReceiptRow> parts = receipts();
-  auto publish = [this, &row, &parts]() -> Result<std::shared_ptr<const VersionReader>> {
+  JobDownlink::State downlink;
+  auto publish =
+      [this, &row, &parts, &work, &downlink]() -> Result<std::shared_ptr<const VersionReader>> {
     CHORUS_TRY(auto reader, context_.versions->open_version(*row.version));
     VersionRow version;
     version.sha256 = *row.version;
@@ -320,9 +325,11 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
     version.bytes = reader->info().bytes;
     version.parameters = reader->layout().parameters;
     version.created_at = *row.closed_at;
+    version.change = work->change;
     CHORUS_FAIL_POINT("publish.before_ledger");
     CHORUS_OK(context_.ledger->publish_round(row, version, parts));
     CHORUS_FAIL_POINT("publish.after_ledger");
+    CHORUS_TRY(downlink, downlink_.stored());
     return reader;
   };
   auto published = co_await net::run_on(context_.store, std::move(publish));
@@ -341,8 +348,10 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
                row.accepted,
                row.rejected,
                row.discarded);
-  auto tidy = [this, &work]() -> Result<void> {
+  downlink_.follow(downlink);
+  auto tidy = [this, &work, &downlink]() -> Result<void> {
     CHORUS_OK(work->journal->remove());
+    CHORUS_OK(downlink_.prune(downlink));
     return remove_old_versions();
   };
   spare_sums_ = std::exchange(work->sums, std::nullopt);
@@ -423,7 +432,9 @@ asio::awaitable<Result<void>> JobRunner::restore() {
   job.last_round = row_.last_round;
   std::optional<RoundRow> open;
   std::optional<JobCodecs::Plan> codecs;
-  auto read = [this, &open, &codecs, &job]() -> Result<void> {
+  JobDownlink::State downlink;
+  auto read = [this, &open, &codecs, &downlink, &job]() -> Result<void> {
+    CHORUS_TRY(downlink, downlink_.stored());
     CHORUS_TRY(open, context_.ledger->open_round_of(row_.job));
     CHORUS_TRY(codecs, codecs_.stored(open ? open->round : job.last_round));
     if (open || job.last_round.value == 0) return {};
@@ -438,6 +449,7 @@ asio::awaitable<Result<void>> JobRunner::restore() {
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(read)));
   codecs_.follow(std::move(codecs));
+  downlink_.follow(std::move(downlink));
   if (open) CHORUS_CO_OK(co_await restore_open_round(std::move(*open), job));
   if (config_.round.evaluation.fraction <= 0.0) job.to_evaluate.clear();
   const auto actions = machine_.restore(job, context_.now());

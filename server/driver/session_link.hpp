@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/types.hpp"
 #include "common/codec/update_form.hpp"
+#include "common/codec/version_steps.hpp"
 #include "common/wire/messages.hpp"
+#include "server/store/changes.hpp"
 #include "server/store/journal.hpp"
 #include "server/store/versions.hpp"
 
@@ -30,10 +33,17 @@ struct UploadTarget {
   float value_max = 0.0F;
 };
 
+/// Steps to the version of a task, and their bodies.
+struct StepsOffer {
+  codec::VersionSteps steps;
+  std::vector<std::shared_ptr<const ChangeReader>> bodies;  ///< one per step
+};
+
 /// A task for one device, with what its session needs to serve it.
 struct Assignment {
   wire::Work work;
   std::shared_ptr<const VersionReader> model;  ///< the version to train or to measure
+  std::shared_ptr<const StepsOffer> steps;     ///< other ways to it; may be null
   std::shared_ptr<RoundTraffic> traffic;
 };
 
@@ -48,6 +58,16 @@ class SessionLink {
   virtual void assign(Assignment assignment) = 0;
   /// Sends an Error (or Goodbye for errc::shutting_down) and closes the connection.
   virtual void close(Failure why) = 0;
+};
+
+/// How a job finds connected devices; implemented by the board.
+class DeviceDirectory {
+ public:
+  virtual ~DeviceDirectory() = default;
+  /// Null when the device is not connected.
+  virtual std::shared_ptr<SessionLink> link_of(const ClientId& client) = 0;
+  /// The job has invited the device or given it a task: other jobs must not.
+  virtual void took(const ClientId& client, const JobId& job) = 0;
 };
 
 }  // namespace chorus::server

@@ -187,13 +187,13 @@ Session::Async<Session::Next> Session::handle_device(wire::Message message) {
     co_return Next{};
   }
   if (auto* fetch = std::get_if<wire::Fetch>(&message)) {
-    auto version = co_await version_for(*fetch);
-    if (!version && version.error().code == errc::task_closed) {
-      CHORUS_CO_OK(co_await refuse_request(std::move(version).error()));
+    auto download = co_await download_for(*fetch);
+    if (!download && download.error().code == errc::task_closed) {
+      CHORUS_CO_OK(co_await refuse_request(std::move(download).error()));
       co_return Next{};
     }
-    if (!version) co_return std::move(version).error();
-    CHORUS_CO_OK(co_await send_version(*fetch, std::move(*version)));
+    if (!download) co_return std::move(download).error();
+    CHORUS_CO_OK(co_await send_download(*fetch, std::move(*download)));
     co_return Next{};
   }
   if (auto* offer = std::get_if<wire::Offer>(&message)) {
@@ -238,8 +238,8 @@ Session::Async<void> Session::handle_admin(wire::Message message) {
   CHORUS_CO_TRY(const bool answered, co_await answer_common(message));
   if (answered) co_return Result<void>();
   if (auto* fetch = std::get_if<wire::Fetch>(&message)) {
-    CHORUS_CO_TRY(auto version, co_await version_for(*fetch));
-    co_return co_await send_version(*fetch, std::move(version));
+    CHORUS_CO_TRY(auto download, co_await download_for(*fetch));
+    co_return co_await send_download(*fetch, std::move(download));
   }
   auto* request = std::get_if<wire::AdminRequest>(&message);
   if (request == nullptr) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,8 +67,14 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
   Async<std::shared_ptr<const InitialParameters>> receive_parameters(std::uint64_t bytes);
   /// What `request` may not have; the conversation goes on.
   Async<void> refuse_request(Failure why);
-  Async<void> send_version(wire::Fetch fetch, std::shared_ptr<const VersionReader> version);
-  Async<std::shared_ptr<const VersionReader>> version_for(const wire::Fetch& fetch);
+  /// What a fetch is answered with.
+  struct Download {
+    std::uint64_t bytes = 0;
+    std::function<Result<void>(std::uint64_t offset, std::span<std::byte> into)> read;
+  };
+  static Download last_steps(std::shared_ptr<const StepsOffer> offer, std::size_t count);
+  Async<void> send_download(wire::Fetch fetch, Download download);
+  Async<Download> download_for(const wire::Fetch& fetch);
   /// Offers, and what follows from them; a message of the peer that ended an upload comes back.
   Async<Next> handle_offer(wire::Offer offer);
   /// Whether this very update is in a closed round's receipts; the device is told then.

@@ -107,27 +107,66 @@ Session::Async<MemoryBudget::Grant> Session::memory_for(std::uint64_t bytes) {
 
 // ---- down ----
 
-Session::Async<std::shared_ptr<const VersionReader>> Session::version_for(
-    const wire::Fetch& fetch) {
-  if (assignment_ && assignment_->model->info().sha256 == fetch.sha256) {
-    co_return assignment_->model;
+// The bodies of the last `count` steps, as one.
+Session::Download Session::last_steps(std::shared_ptr<const StepsOffer> offer, std::size_t count) {
+  const std::size_t first = offer->bodies.size() - count;
+  Download download;
+  for (std::size_t i = first; i < offer->bodies.size(); ++i) {
+    download.bytes += offer->bodies[i]->bytes();
   }
-  if (!peer_.is_admin()) {
+  download.read = [offer = std::move(offer), first](std::uint64_t offset,
+                                                    std::span<std::byte> into) -> Result<void> {
+    for (std::size_t i = first; !into.empty(); ++i) {
+      const ChangeReader& body = *offer->bodies[i];
+      const std::uint64_t here = std::min(offset, body.bytes());
+      const std::size_t length =
+          static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), body.bytes() - here));
+      if (length > 0) CHORUS_OK(body.read(here, into.first(length)));
+      into = into.subspan(length);
+      offset -= here;
+    }
+    return {};
+  };
+  return download;
+}
+
+Session::Async<Session::Download> Session::download_for(const wire::Fetch& fetch) {
+  std::shared_ptr<const VersionReader> version;
+  if (assignment_ && assignment_->model->info().sha256 == fetch.sha256) {
+    version = assignment_->model;
+  } else if (!peer_.is_admin()) {
     co_return fail(errc::task_closed,
                    "the task that needed this version is over; a device may fetch the version of "
                    "its present task only");
   }
-  auto open = [this, &fetch] { return services_.context->versions->open_version(fetch.sha256); };
-  co_return co_await net::run_on(services_.context->store, std::move(open));
+  if (fetch.steps > 0) {
+    if (!version || !assignment_->steps || fetch.steps > assignment_->steps->bodies.size()) {
+      co_return fail(
+          errc::invalid_argument,
+          "the last " + std::to_string(fetch.steps) + " steps to this version; the task offers " +
+              std::to_string(version && assignment_->steps ? assignment_->steps->bodies.size()
+                                                           : 0));
+    }
+    co_return last_steps(assignment_->steps, fetch.steps);
+  }
+  if (!version) {
+    auto open = [this, &fetch] { return services_.context->versions->open_version(fetch.sha256); };
+    CHORUS_CO_TRY(version, co_await net::run_on(services_.context->store, std::move(open)));
+  }
+  Download download;
+  download.bytes = version->info().bytes;
+  download.read = [version](std::uint64_t offset, std::span<std::byte> into) {
+    return version->read_bytes(offset, into);
+  };
+  co_return download;
 }
 
-Session::Async<void> Session::send_version(wire::Fetch fetch,
-                                           std::shared_ptr<const VersionReader> version) {
-  const std::uint64_t total = version->info().bytes;
+Session::Async<void> Session::send_download(wire::Fetch fetch, Download download) {
+  const std::uint64_t total = download.bytes;
   if (fetch.offset > total) {
     co_return fail(errc::invalid_argument,
-                   "offset " + std::to_string(fetch.offset) + " lies beyond the version's " +
-                       std::to_string(total) + " bytes");
+                   "offset " + std::to_string(fetch.offset) + " lies beyond the " +
+                       std::to_string(total) + " bytes of what is fetched");
   }
   const auto traffic = assignment_ ? assignment_->traffic : nullptr;
   const std::size_t room = chunk_length(total - fetch.offset);
@@ -138,7 +177,7 @@ Session::Async<void> Session::send_version(wire::Fetch fetch,
     CHORUS_CO_OK(still_open());
     const std::size_t length = chunk_length(total - at);
     const std::span<std::byte> part(buffer.data(), length);
-    CHORUS_CO_OK(version->read_bytes(at, part));
+    CHORUS_CO_OK(download.read(at, part));
     wire::Message chunk(wire::Chunk{at});
     CHORUS_CO_OK(co_await frames_.write(std::move(chunk), part));
     at += length;

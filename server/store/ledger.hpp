@@ -88,6 +88,9 @@ class Ledger {
 
   // -- versions --
   virtual Result<std::vector<VersionRow>> versions(const JobId& job) const = 0;
+  /// Behaviour: the newest `last`, oldest first.
+  virtual Result<std::vector<VersionRow>> newest_versions(const JobId& job,
+                                                          std::size_t last) const = 0;
   /// Behaviour: full hex digest or a unique prefix of at least 8 digits; not_found, or
   /// invalid_argument when the prefix is ambiguous or too short.
   virtual Result<VersionRow> find_version(const JobId& job,

@@ -26,6 +26,10 @@ JobRow take_job(Statement& row) {
   return job;
 }
 
+/// What take_version() reads, after job and round.
+constexpr std::string_view kVersionColumns =
+    "sha256, bytes, parameters, created_ms, kept, change_bytes, rest_digest FROM version ";
+
 VersionRow take_version(Statement& row) {
   VersionRow version;
   version.job.value = row.take_text();
@@ -35,6 +39,12 @@ VersionRow take_version(Statement& row) {
   version.parameters = row.take_u64();
   version.created_at = take_time(row);
   version.kept = row.take_u64() != 0;
+  version.change.bytes = row.take_u64();
+  if (row.next_is_null()) {
+    row.skip();
+  } else {
+    row.take_blob(version.change.rest.bytes);
+  }
   return version;
 }
 
@@ -130,16 +140,18 @@ Result<void> SqliteLedger::add_job(const JobRow& job, const VersionRow& initial)
 }
 
 Result<void> SqliteLedger::insert_version(const VersionRow& version) {
-  return Statement(db_,
-                   "INSERT INTO version (job, round, sha256, bytes, parameters, created_ms) VALUES "
-                   "(?1, ?2, ?3, ?4, ?5, ?6)")
-      .text(version.job.value)
+  Statement insert(db_,
+                   "INSERT INTO version (job, round, sha256, bytes, parameters, created_ms, "
+                   "change_bytes, rest_digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+  insert.text(version.job.value)
       .u64(version.round.value)
       .blob(version.sha256.bytes)
       .u64(version.bytes)
       .u64(version.parameters)
       .i64(milliseconds(version.created_at))
-      .run();
+      .u64(version.change.bytes);
+  version.change.bytes > 0 ? insert.blob(version.change.rest.bytes) : insert.null();
+  return insert.run();
 }
 
 Result<JobRow> SqliteLedger::job(const JobId& job) const {
@@ -171,11 +183,22 @@ Result<void> SqliteLedger::set_job_state(const JobId& job, JobState state, const
 }
 
 Result<std::vector<VersionRow>> SqliteLedger::versions(const JobId& job) const {
-  Statement find(db_,
-                 "SELECT job, round, sha256, bytes, parameters, created_ms, kept FROM version "
-                 "WHERE job = ?1 ORDER BY round");
+  const std::string sql =
+      "SELECT job, round, " + std::string(kVersionColumns) + "WHERE job = ?1 ORDER BY round";
+  Statement find(db_, sql);
   find.text(job.value);
   return all_rows(find, take_version);
+}
+
+Result<std::vector<VersionRow>> SqliteLedger::newest_versions(const JobId& job,
+                                                              std::size_t last) const {
+  const std::string sql = "SELECT job, round, " + std::string(kVersionColumns) +
+                          "WHERE job = ?1 ORDER BY round DESC LIMIT ?2";
+  Statement find(db_, sql);
+  find.text(job.value).limit(last);
+  CHORUS_TRY(auto rows, all_rows(find, take_version));
+  std::reverse(rows.begin(), rows.end());
+  return rows;
 }
 
 Result<VersionRow> SqliteLedger::find_version(const JobId& job,
@@ -183,9 +206,9 @@ Result<VersionRow> SqliteLedger::find_version(const JobId& job,
   CHORUS_TRY(const Sha256 low, bound_of(hex_prefix, 0x0));
   CHORUS_TRY(const Sha256 high, bound_of(hex_prefix, 0xf));
   // Rounds may publish equal bytes; the newest stands for them.
-  Statement find(db_,
-                 "SELECT job, max(round), sha256, bytes, parameters, created_ms, kept FROM version "
-                 "WHERE job = ?1 AND sha256 BETWEEN ?2 AND ?3 GROUP BY sha256 LIMIT 2");
+  const std::string sql = "SELECT job, max(round), " + std::string(kVersionColumns) +
+                          "WHERE job = ?1 AND sha256 BETWEEN ?2 AND ?3 GROUP BY sha256 LIMIT 2";
+  Statement find(db_, sql);
   CHORUS_TRY(const bool found, find.text(job.value).blob(low.bytes).blob(high.bytes).step());
   if (!found) {
     return fail(
@@ -208,10 +231,10 @@ Result<VersionRow> SqliteLedger::find_version(const JobId& job,
 Result<std::vector<VersionRow>> SqliteLedger::surplus_versions(const JobId& job,
                                                                std::uint64_t keep) const {
   CHORUS_ASSERT(keep >= 1);
-  Statement find(db_,
-                 "SELECT job, round, sha256, bytes, parameters, created_ms, kept FROM version "
-                 "WHERE job = ?1 AND kept = 1 AND round < (SELECT round FROM version "
-                 "WHERE job = ?1 ORDER BY round DESC LIMIT 1 OFFSET ?2) ORDER BY round");
+  const std::string sql = "SELECT job, round, " + std::string(kVersionColumns) +
+                          "WHERE job = ?1 AND kept = 1 AND round < (SELECT round FROM version "
+                          "WHERE job = ?1 ORDER BY round DESC LIMIT 1 OFFSET ?2) ORDER BY round";
+  Statement find(db_, sql);
   find.text(job.value).u64(keep - 1);
   return all_rows(find, take_version);
 }

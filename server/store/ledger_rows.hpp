@@ -84,6 +84,13 @@ struct ReceiptRow {
   std::string digest;  ///< hex
 };
 
+/// What a round left beside its version (changes.hpp).
+struct ChangeInfo {
+  std::uint64_t bytes = 0;  ///< of the step to the version; 0: there is none
+  BodyDigest rest;          ///< of what the codec left out
+  bool operator==(const ChangeInfo&) const = default;
+};
+
 struct VersionRow {
   Sha256 sha256;
   JobId job;
@@ -91,7 +98,8 @@ struct VersionRow {
   std::uint64_t bytes = 0;
   std::uint64_t parameters = 0;
   TimePoint created_at{};
-  bool kept = true;  ///< its file is there
+  bool kept = true;     ///< its file is there
+  ChangeInfo change{};  ///< from the version before, when versions travel compressed
 };
 
 /// Which codecs the updates of a job follow from a round on (server/compress).

@@ -55,6 +55,8 @@ class SqliteLedger final : public Ledger {
                                             const ClientId& client) const override;
 
   Result<std::vector<VersionRow>> versions(const JobId& job) const override;
+  Result<std::vector<VersionRow>> newest_versions(const JobId& job,
+                                                  std::size_t last) const override;
   Result<VersionRow> find_version(const JobId& job, const std::string& hex_prefix) const override;
   Result<std::vector<VersionRow>> surplus_versions(const JobId& job,
                                                    std::uint64_t keep) const override;

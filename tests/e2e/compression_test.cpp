@@ -17,6 +17,7 @@ struct Outcome {
   std::string version;
   double accuracy = 0.0;
   std::uint64_t bytes_up = 0;
+  std::uint64_t bytes_down = 0;
 };
 
 Outcome outcome_of(Digits& digits) {
@@ -24,7 +25,10 @@ Outcome outcome_of(Digits& digits) {
   outcome.version = digits.finish();
   digits.expect_complete();
   const auto rounds = digits.rounds();
-  for (const auto& round : rounds) outcome.bytes_up += round.at("bytes_up").get<std::uint64_t>();
+  for (const auto& round : rounds) {
+    outcome.bytes_up += round.at("bytes_up").get<std::uint64_t>();
+    outcome.bytes_down += round.at("bytes_down").get<std::uint64_t>();
+  }
   for (const auto& metric : rounds.back().at("metrics")) {
     if (metric.at("name") == "eval.accuracy") outcome.accuracy = metric.at("value").get<double>();
   }
@@ -124,6 +128,63 @@ TEST(Compression, ErrorFeedbackSurvivesTheDeath) {
   const std::string reference = run(options).version;
   EXPECT_NE(run(options_with("codec = \"top_k\"\ndensity = 0.02\nfeedback = \"none\"\n")).version,
             reference);
+  Digits digits(options);
+  digits.submit();
+  digits.start_agents();
+  ASSERT_TRUE(eventually([&] { return !digits.rounds().empty(); }));
+  digits.agent(1).kill_now();
+  digits.start_agent(1);
+  EXPECT_EQ(outcome_of(digits).version, reference);
+}
+
+// ---- the way down ----
+
+TEST(DownlinkCompression, SendsLessAndLearnsAsMuch) {
+  DigitsOptions options;
+  options.rounds = 12;
+  const Outcome plain = run(options);
+  struct Case {
+    const char* down;
+    double times;  ///< fewer bytes, the first version as it is among them
+  };
+  for (const auto& [down, times] : {Case{"codec = \"rotated\"\nbits = 4\nbucket = 1024\n", 3.0},
+                                    Case{"codec = \"uniform\"\n", 2.2},
+                                    Case{"sends = \"model\"\ncodec = \"uniform\"\n", 2.2},
+                                    Case{"sends = \"model\"\ncodec = \"bf16\"\n", 1.5}}) {
+    SCOPED_TRACE(down);
+    options.compress = std::string("codec = \"f32\"\n[compress.down]\n") + down;
+    const Outcome outcome = run(options);
+    EXPECT_GT(static_cast<double>(plain.bytes_down),
+              times * static_cast<double>(outcome.bytes_down));
+    EXPECT_GT(outcome.accuracy, plain.accuracy - 0.05);
+  }
+}
+
+constexpr const char* kBothWays =
+    "codec = \"uniform\"\nbits = 4\n[compress.down]\ncodec = \"top_k\"\ndensity = 0.1\n";
+
+TEST(DownlinkCompression, ACrashOfTheDaemonChangesNothing) {
+  const DigitsOptions options = options_with(kBothWays);
+  const std::string reference = run(options).version;
+  for (const char* const point : {"finalise.before_commit:2",
+                                  "finalise.after_commit:2",
+                                  "publish.before_ledger:2",
+                                  "publish.after_ledger:2"}) {
+    SCOPED_TRACE(point);
+    Digits digits(options);
+    digits.start_server(point);
+    digits.submit();
+    digits.start_agents();
+    EXPECT_EQ(digits.federation().server().wait(std::chrono::seconds(60)), 128 + SIGKILL);
+    digits.start_server("");
+    EXPECT_EQ(outcome_of(digits).version, reference);
+  }
+}
+
+// It has what the next step begins with on its disk, or fetches the file.
+TEST(DownlinkCompression, ADeviceThatDiedGoesOn) {
+  const DigitsOptions options = options_with(kBothWays);
+  const std::string reference = run(options).version;
   Digits digits(options);
   digits.submit();
   digits.start_agents();

@@ -57,6 +57,10 @@ struct Compression {
   Codec codec{};
   std::vector<TensorCodec> tensors{};  ///< exceptions; the first that names a tensor counts
   Feedback feedback = Feedback::none;
+  /// With Feedback::error, of codecs that send some elements only (top_k, ternary), [0, 1): what is
+  /// sent is the running sum momentum · before + update, begun anew at the elements that were sent
+  /// (momentum correction: Lin et al. 2018, "Deep gradient compression"). 0: the update.
+  double momentum = 0.0;
   std::uint64_t seed = 0;   ///< of the round, the same for all devices: rotations, chosen elements
   std::uint32_t table = 0;  ///< number of the plan of codecs, which an update says it follows
   bool operator==(const Compression&) const = default;

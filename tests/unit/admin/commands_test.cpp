@@ -119,7 +119,8 @@ TEST_F(Commands, ShowsHowUpdatesTravel) {
   rest.set_every(10);
   rest.set_lines_total(3);
   add(rest, "local.weight", 90);
-  ASSERT_TRUE(job_plan(console, link_, "digits"));
+  ASSERT_TRUE(job_plan(console, link_, "digits", false));
+  EXPECT_FALSE(link_.asked.back().show_plan().down());
   EXPECT_EQ(link_.asked.back().show_plan().first(), 2U);
   const std::string shown = said();
   for (const char* const part : {"conv.weight        4,000  uniform, 4 bits, buckets of 512",
@@ -130,6 +131,27 @@ TEST_F(Commands, ShowsHowUpdatesTravel) {
                                  "chosen for round 11",
                                  "every 10 rounds"}) {
     EXPECT_NE(shown.find(part), std::string::npos) << part << "\n" << shown;
+  }
+}
+
+TEST_F(Commands, ShowsHowVersionsTravel) {
+  for (const auto& [sends, words] : {std::pair{"", "Versions go as they are"},
+                                     std::pair{"change", "for each version since"},
+                                     std::pair{"model", "whatever they have"}}) {
+    auto console = text();
+    auto& plan = *link_.add_answer().mutable_plan();
+    plan.set_down(sends);
+    plan.set_lines_total(1);
+    auto& line = *plan.add_lines();
+    line.set_tensor("head.weight");
+    line.set_parameters(100);
+    line.set_codec("bf16");
+    line.set_bytes(200);
+    ASSERT_TRUE(job_plan(console, link_, "digits", true));
+    EXPECT_TRUE(link_.asked.back().show_plan().down());
+    const std::string shown = said();
+    EXPECT_NE(shown.find("2.0 times less than float32"), std::string::npos) << shown;
+    EXPECT_NE(shown.find(words), std::string::npos) << shown;
   }
 }
 

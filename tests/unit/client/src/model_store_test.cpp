@@ -18,6 +18,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
+wire::Work work_of(const wire::ModelRef& ref, const ModelSpec& spec) {
+  wire::Work work;
+  work.model = ref;
+  work.spec = spec;
+  return work;
+}
+
 struct Version {
   explicit Version(float first, std::uint64_t units = 3) {
     spec.input_shape = {4};
@@ -30,6 +37,7 @@ struct Version {
     file.insert(file.end(), data.begin(), data.end());
     finish();
   }
+  wire::Work work() const { return work_of(ref, spec); }
   void finish() { ref = {sha256(std::span<const std::byte>(file)), file.size()}; }
 
   ModelSpec spec;
@@ -57,10 +65,10 @@ class ModelStoreTest : public ::testing::Test {
   }
   // As a device does it; gives the bytes that were there already.
   std::uint64_t obtain(ModelStore& store, const Version& version) {
-    const auto held = store.look_up(version.ref, version.spec);
+    const auto held = store.look_up(version.work());
     EXPECT_TRUE(held) << held.error().detail;
-    if (*held < version.file.size()) {
-      receive(store, version, *held, version.file.size());
+    if (held->there < version.file.size()) {
+      receive(store, version, held->there, version.file.size());
       const auto verified = store.verify();
       EXPECT_TRUE(verified) << verified.error().detail;
     }
@@ -69,7 +77,7 @@ class ModelStoreTest : public ::testing::Test {
                            parameters.end(),
                            version.parameters.begin(),
                            version.parameters.end()));
-    return *held;
+    return held->there;
   }
   std::size_t files(const std::string& suffix) const {
     std::size_t count = 0;
@@ -114,9 +122,9 @@ TEST_F(ModelStoreTest, GoesOnWhereItStoppedEvenAfterARestart) {
     std::filesystem::create_directories(versions_);
     {
       ModelStore store(&cache_);
-      ASSERT_EQ(store.look_up(version.ref, version.spec).value(), 0U);
+      ASSERT_EQ(store.look_up(version.work()).value().there, 0U);
       receive(store, version, 0, cut);
-      EXPECT_EQ(store.look_up(version.ref, version.spec).value(), cut);  // same process
+      EXPECT_EQ(store.look_up(version.work()).value().there, cut);  // same process
     }
     VersionCache fresh_cache(versions_);
     ModelStore fresh(&fresh_cache);
@@ -128,7 +136,7 @@ TEST_F(ModelStoreTest, AWholePartIsVerifiedWithoutTheNetwork) {
   const Version version(1.0F);
   {
     ModelStore store(&cache_);
-    ASSERT_TRUE(store.look_up(version.ref, version.spec));
+    ASSERT_TRUE(store.look_up(version.work()));
     receive(store, version, 0, version.file.size());
   }
   VersionCache fresh_cache(versions_);
@@ -160,7 +168,7 @@ TEST_F(ModelStoreTest, ADamagedVersionIsRemoved) {
   ASSERT_TRUE(write_durably(path, std::span<const std::byte>(bytes)));
   VersionCache fresh_cache(versions_);
   ModelStore fresh(&fresh_cache);
-  EXPECT_EQ(fresh.look_up(version.ref, version.spec).value(), 0U);
+  EXPECT_EQ(fresh.look_up(version.work()).value().there, 0U);
   EXPECT_FALSE(std::filesystem::exists(path));
   std::filesystem::resize_file(versions_ / (hex(version.ref.sha256) + ".part"), 0);
   EXPECT_EQ(obtain(fresh, version), 0U);
@@ -169,7 +177,7 @@ TEST_F(ModelStoreTest, ADamagedVersionIsRemoved) {
 TEST_F(ModelStoreTest, RefusesOtherBytesThanAnnounced) {
   Version version(1.0F);
   ModelStore store(&cache_);
-  ASSERT_TRUE(store.look_up(version.ref, version.spec));
+  ASSERT_TRUE(store.look_up(version.work()));
   version.file[version.file.size() - 2] ^= std::byte{4};
   receive(store, version, 0, version.file.size());
   EXPECT_EQ(store.verify().error().code, errc::digest_mismatch);
@@ -186,7 +194,7 @@ TEST_F(ModelStoreTest, RefusesAVersionOfAnotherLayout) {
     return spec;
   }();
   ModelStore store(&cache_);
-  ASSERT_TRUE(store.look_up(version.ref, renamed));
+  ASSERT_TRUE(store.look_up(work_of(version.ref, renamed)));
   receive(store, version, 0, version.file.size());
   EXPECT_EQ(store.verify().error().code, errc::shape_mismatch);
 }
@@ -196,7 +204,7 @@ TEST_F(ModelStoreTest, RefusesWhatIsNoSafetensorsFile) {
   version.file.assign(version.file.size(), std::byte{0});
   version.finish();
   ModelStore store(&cache_);
-  ASSERT_TRUE(store.look_up(version.ref, version.spec));
+  ASSERT_TRUE(store.look_up(version.work()));
   receive(store, version, 0, version.file.size());
   EXPECT_EQ(store.verify().error().code, errc::malformed_file);
 }
@@ -206,12 +214,12 @@ TEST_F(ModelStoreTest, RefusesSizesThatCannotBe) {
   ModelStore store(&cache_);
   wire::ModelRef ref = version.ref;
   ref.bytes = version.layout.parameters * sizeof(float);
-  EXPECT_EQ(store.look_up(ref, version.spec).error().code, errc::shape_mismatch);
+  EXPECT_EQ(store.look_up(work_of(ref, version.spec)).error().code, errc::shape_mismatch);
   ref.bytes = limits::kModelBytesMax;
-  EXPECT_EQ(store.look_up(ref, version.spec).error().code, errc::shape_mismatch);
+  EXPECT_EQ(store.look_up(work_of(ref, version.spec)).error().code, errc::shape_mismatch);
   ModelSpec nonsense = version.spec;
   nonsense.layers.push_back(Conv2d{"c", 1, 3, 1, 0});
-  EXPECT_EQ(store.look_up(version.ref, nonsense).error().code, errc::invalid_argument);
+  EXPECT_EQ(store.look_up(work_of(version.ref, nonsense)).error().code, errc::invalid_argument);
 }
 
 TEST_F(ModelStoreTest, KeepsOnlyTheNewestVersionsAndOnePart) {
@@ -220,9 +228,9 @@ TEST_F(ModelStoreTest, KeepsOnlyTheNewestVersionsAndOnePart) {
   EXPECT_EQ(files(".safetensors"), limits::kCachedVersionsMax);
   const Version a(10.0F);
   const Version b(11.0F);
-  ASSERT_TRUE(store.look_up(a.ref, a.spec));
+  ASSERT_TRUE(store.look_up(a.work()));
   receive(store, a, 0, 10);
-  ASSERT_TRUE(store.look_up(b.ref, b.spec));
+  ASSERT_TRUE(store.look_up(b.work()));
   receive(store, b, 0, 10);
   EXPECT_EQ(files(".part"), 1U);
 }

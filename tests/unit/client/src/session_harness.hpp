@@ -84,6 +84,10 @@ class Harness {
     step(Started{std::move(unfinished)});
     reconnect();
   }
+  /// So many bytes of some_work()'s model are there.
+  static ModelLookedUp looked_up(std::uint64_t there) {
+    return {{test::some_work().model.bytes, there, 0}};
+  }
   /// From `asking` to online.
   void reconnect() {
     step(EligibilityKnown{true});
@@ -98,13 +102,13 @@ class Harness {
   void be_fetching(std::uint64_t held = 0) {
     be_ready();
     receive(test::some_work());
-    step(ModelLookedUp{held});
+    step(looked_up(held));
     ASSERT_EQ(machine.task(), Task::fetching);
   }
   void be_working() {
     be_ready();
     receive(test::some_work());
-    step(ModelLookedUp{4096});
+    step(looked_up(4096));
     ASSERT_EQ(machine.task(), Task::working);
   }
   void be_offering() {

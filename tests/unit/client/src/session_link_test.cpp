@@ -558,10 +558,10 @@ TEST(SessionLink, SurvivesRandomHistoriesAndAlwaysGoesOn) {
           h.receive(test::some_work());
           break;
         case 6:
-          h.step(ModelLookedUp{rng.below(2) * 4096});
+          h.step(Harness::looked_up(rng.below(2) * 4096));
           break;
         case 7:
-          h.receive(wire::Chunk{h.machine.received()}, 1024);
+          h.receive(wire::Chunk{h.machine.download().there}, 1024);
           break;
         case 8:
           h.step(ModelVerified{});

@@ -33,7 +33,7 @@ TEST(SessionMachine, DoesAWholeTask) {
   const wire::Work work = test::some_work();
   EXPECT_THAT(h.receive(work), ElementsAre(LookUpModel{}));
   EXPECT_EQ(h.machine.work(), work);
-  EXPECT_THAT(h.step(ModelLookedUp{0}),
+  EXPECT_THAT(h.step(Harness::looked_up(0)),
               ElementsAre(ReceiveModel{0}, Harness::sent(wire::Fetch{work.model.sha256, 0})));
   EXPECT_THAT(h.receive(wire::Chunk{0}, 4000), ElementsAre(KeepChunk{0, 4000}));
   EXPECT_THAT(h.receive(wire::Chunk{4000}, 96), ElementsAre(KeepChunk{4000, 96}, VerifyModel{}));
@@ -81,7 +81,7 @@ TEST(SessionMachine, EvaluatesWithoutABody) {
   work.task.kind = TaskKind::evaluate;
   work.plan = EvaluatePlan{};
   h.receive(work);
-  EXPECT_THAT(h.step(ModelLookedUp{4096}), ElementsAre(StartTask{}));
+  EXPECT_THAT(h.step(Harness::looked_up(4096)), ElementsAre(StartTask{}));
   EXPECT_EQ(h.last_state(), State::evaluating);
   EXPECT_THAT(h.step(TaskFinished{evaluate_offer()}), ElementsAre(Harness::sent(evaluate_offer())));
   EXPECT_THAT(h.receive(wire::Accepted{work.task, wire::Durability::full}),
@@ -97,7 +97,7 @@ TEST(SessionMachine, TakeOfAnEvaluationMakesNoSense) {
   work.task.kind = TaskKind::evaluate;
   work.plan = EvaluatePlan{};
   h.receive(work);
-  h.step(ModelLookedUp{4096});
+  h.step(Harness::looked_up(4096));
   h.step(TaskFinished{evaluate_offer()});
   EXPECT_THAT(h.receive(wire::Take{work.task, 0}), ElementsAre(Disconnect{}));
 }
@@ -108,17 +108,17 @@ TEST(SessionMachine, UsesAModelThatIsThere) {
   Harness h;
   h.be_ready();
   h.receive(test::some_work());
-  EXPECT_THAT(h.step(ModelLookedUp{4096}), ElementsAre(StartTask{}));
+  EXPECT_THAT(h.step(Harness::looked_up(4096)), ElementsAre(StartTask{}));
 }
 
 TEST(SessionMachine, GoesOnWithAnInterruptedDownload) {
   Harness h;
   h.be_ready();
   h.receive(test::some_work());
-  EXPECT_THAT(h.step(ModelLookedUp{1000}),
+  EXPECT_THAT(h.step(Harness::looked_up(1000)),
               ElementsAre(ReceiveModel{1000},
                           Harness::sent(wire::Fetch{test::some_work().model.sha256, 1000})));
-  EXPECT_EQ(h.machine.received(), 1000U);
+  EXPECT_EQ(h.machine.download().there, 1000U);
   EXPECT_THAT(h.receive(wire::Chunk{1000}, 96), ElementsAre(KeepChunk{1000, 96}));
 }
 
@@ -132,7 +132,7 @@ TEST(SessionMachine, LosesTheConnectionWhileDownloadingAndAsksAnew) {
   h.reconnect();
   EXPECT_THAT(h.step(EligibilityKnown{true}), ElementsAre(Harness::sent(wire::Ready{})));
   h.receive(test::some_work());
-  EXPECT_THAT(h.step(ModelLookedUp{500}),
+  EXPECT_THAT(h.step(Harness::looked_up(500)),
               ElementsAre(ReceiveModel{500},
                           Harness::sent(wire::Fetch{test::some_work().model.sha256, 500})));
 }
@@ -174,6 +174,44 @@ TEST(SessionMachine, DownloadsABrokenModelOnceMoreThenDeclines) {
   EXPECT_THAT(h.wake(), ElementsAre(AskEligibility{}));
 }
 
+TEST(SessionMachine, FetchesStepsInsteadOfTheFile) {
+  Harness h;
+  h.be_ready();
+  h.receive(test::some_work());
+  const Sha256 version = test::some_work().model.sha256;
+  EXPECT_THAT(h.step(ModelLookedUp{{300, 100, 2}}),
+              ElementsAre(ReceiveModel{100, 2}, Harness::sent(wire::Fetch{version, 100, 2})));
+  EXPECT_THAT(h.receive(wire::Chunk{100}, 150), ElementsAre(KeepChunk{100, 150}));
+  EXPECT_THAT(h.receive(wire::Chunk{250}, 50), ElementsAre(KeepChunk{250, 50}, VerifyModel{}));
+  EXPECT_THAT(h.step(ModelVerified{}), ElementsAre(StartTask{}));
+}
+
+TEST(SessionMachine, AStepBeyondItsEndIsAFault) {
+  Harness h;
+  h.be_ready();
+  h.receive(test::some_work());
+  h.step(ModelLookedUp{{300, 0, 1}});
+  EXPECT_THAT(h.receive(wire::Chunk{0}, 301), ElementsAre(Disconnect{}));
+}
+
+TEST(SessionMachine, StepsThatDoNotComeOutRightCostNoTry) {
+  Harness h;
+  h.be_ready();
+  h.receive(test::some_work());
+  h.step(ModelLookedUp{{300, 0, 1}});
+  h.receive(wire::Chunk{0}, 300);
+  const Failure broken = fail(errc::digest_mismatch, "other bytes");
+  const auto file = [&] {
+    return ElementsAre(ReceiveModel{0},
+                       Harness::sent(wire::Fetch{test::some_work().model.sha256, 0}));
+  };
+  EXPECT_THAT(h.step(ModelBroken{broken}), file());
+  h.receive(wire::Chunk{0}, 4096);
+  EXPECT_THAT(h.step(ModelBroken{broken}), file());  // the file's first failure
+  h.receive(wire::Chunk{0}, 4096);
+  EXPECT_THAT(h.step(ModelVerified{}), ElementsAre(StartTask{}));
+}
+
 TEST(SessionMachine, DeclinesAModelItCannotExecute) {
   Harness h;
   h.be_ready();
@@ -206,7 +244,7 @@ TEST(SessionMachine, LosesTheConnectionWhileLookingUpThenTrainsOffline) {
   h.be_ready();
   h.receive(test::some_work());
   h.lose_connection();
-  EXPECT_THAT(h.step(ModelLookedUp{4096}), ElementsAre(StartTask{}));
+  EXPECT_THAT(h.step(Harness::looked_up(4096)), ElementsAre(StartTask{}));
   EXPECT_EQ(h.machine.link(), Link::offline);
 }
 
@@ -219,9 +257,9 @@ TEST(SessionMachine, LosesTheConnectionWhileLookingUpThenAsksAnew) {
     if (back_online) {
       h.wake();
       h.reconnect();
-      EXPECT_THAT(h.step(ModelLookedUp{10}), ElementsAre(AskEligibility{}));
+      EXPECT_THAT(h.step(Harness::looked_up(10)), ElementsAre(AskEligibility{}));
     } else {
-      EXPECT_THAT(h.step(ModelLookedUp{10}), IsEmpty());
+      EXPECT_THAT(h.step(Harness::looked_up(10)), IsEmpty());
       EXPECT_EQ(h.machine.task(), Task::none);
     }
   }
@@ -290,7 +328,7 @@ TEST(SessionMachine, FailedTasksAreSpacedOutMoreAndMore) {
   Duration longest{};
   for (int i = 0; i < 30; ++i) {
     h.receive(test::some_work());
-    h.step(ModelLookedUp{4096});
+    h.step(Harness::looked_up(4096));
     h.step(TaskFailed{fail(errc::internal, "broken trainer")});
     ASSERT_EQ(h.machine.task(), Task::sleeping);
     longest = std::max(longest, *h.machine.next_wakeup() - h.now);
@@ -557,7 +595,7 @@ TEST(SessionMachine, StopWaitsForTheCache) {
   h.be_ready();
   h.receive(test::some_work());
   h.step(StopRequested{});
-  EXPECT_THAT(h.step(ModelLookedUp{0}), ElementsAre(Finish{}));
+  EXPECT_THAT(h.step(Harness::looked_up(0)), ElementsAre(Finish{}));
   Harness v;
   v.be_fetching();
   v.receive(wire::Chunk{0}, 4096);

@@ -52,6 +52,27 @@ TEST(UpdateEncoder, WhatIsLeftOutComesLater) {
   }
 }
 
+TEST(UpdateEncoder, TheRunningSumOfMomentumIsKeptToo) {
+  TrainPlan plan = plan_of(kTopOne, Feedback::error);
+  plan.compression->momentum = 0.9;
+  const std::vector<float> delta{1.0F, 0.6F, -0.5F, 4.0F, -4.0F};
+  const std::vector<std::vector<float>> sent{
+      {1, 0, 0, 4, -4}, {0, 1.74F, 0, 4, -4}, {2.9F, 0, 0, 4, -4}, {0, 0, -4.5245F, 4, -4}};
+  MemoryState memory;
+  for (std::size_t round = 0; round < sent.size(); ++round) {
+    const auto values = decoded(plan, encode_update(plan, layout(), delta, &memory).value());
+    memory.accept();
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_FLOAT_EQ(values[i], sent[round][i]) << round << " " << i;
+    }
+  }
+  EXPECT_TRUE(memory.load(kErrorMemory).value());
+  const auto velocity = memory.load(kVelocity).value().value();
+  EXPECT_FLOAT_EQ(velocity[1], 1.14F);
+  EXPECT_EQ(velocity[2], 0.0F);
+  EXPECT_EQ(velocity[3], 0.0F) << "another codec keeps nothing";
+}
+
 TEST(UpdateEncoder, KeepsNothingUnlessAsked) {
   MemoryState memory;
   const TrainPlan plan = plan_of(kTopOne, Feedback::none);

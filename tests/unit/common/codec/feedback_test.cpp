@@ -38,6 +38,42 @@ TEST(Feedback, WhatTopOneLeavesOutComesLater) {
   }
 }
 
+// By hand: u' = 0.9·u + x, p = u' + e; what is sent leaves both.
+TEST(Feedback, MomentumGathersWhereNothingWasSent) {
+  const std::vector<std::vector<float>> sent{
+      {1.0F, 0.0F, 0.0F}, {0.0F, 1.74F, 0.0F}, {2.9F, 0.0F, 0.0F}, {0.0F, 0.0F, -4.5245F}};
+  const std::vector<std::vector<float>> kept{
+      {0.0F, 0.6F, -0.5F}, {1.0F, 0.0F, -1.45F}, {0.0F, 0.6F, -2.805F}, {1.0F, 1.74F, 0.0F}};
+  const std::vector<std::vector<float>> sums{
+      {0.0F, 0.6F, -0.5F}, {1.0F, 0.0F, -0.95F}, {0.0F, 0.6F, -1.355F}, {1.0F, 1.14F, 0.0F}};
+  std::vector<float> memory;
+  std::vector<float> velocity(3);
+  for (std::size_t round = 0; round < sent.size(); ++round) {
+    const auto made =
+        encode_with_momentum(kLargestOfThree, kGradient, memory, 0.9, velocity, kKeys).value();
+    expect_near(values_of(kLargestOfThree, made), sent[round]);
+    expect_near(made.memory, kept[round]);
+    expect_near(velocity, sums[round]);
+    memory = made.memory;
+  }
+}
+
+TEST(Feedback, WithoutMomentumItIsErrorFeedback) {
+  for (const Codec& codec : {kLargestOfThree, Codec{.kind = CodecKind::ternary, .density = 0.4}}) {
+    std::vector<float> memory;
+    std::vector<float> velocity(3);
+    for (std::size_t round = 0; round < 4; ++round) {
+      const auto plain = encode_with_error(codec, kGradient, memory, kKeys).value();
+      std::fill(velocity.begin(), velocity.end(), 0.0F);
+      const auto made =
+          encode_with_momentum(codec, kGradient, memory, 0.0, velocity, kKeys).value();
+      EXPECT_EQ(made.payload, plain.payload);
+      EXPECT_EQ(made.memory, plain.memory);
+      memory = made.memory;
+    }
+  }
+}
+
 TEST(Feedback, Ef21ReachesAConstantAfterThreeRounds) {
   const std::vector<std::vector<float>> sent{
       {1.0F, 0.0F, 0.0F}, {0.0F, 0.6F, 0.0F}, {0.0F, 0.0F, -0.5F}, {0.0F, 0.0F, 0.0F}};

@@ -55,6 +55,8 @@ TEST(PlanFeatures, EachHasItsName) {
          p.normalise = {{0, 1}};
        }},
       {{"compression"}, [](auto& p) { p.compression.emplace(); }},
+      {{"compression", "compression.momentum"},
+       [](auto& p) { p.compression.emplace().momentum = 0.9; }},
   };
   std::set<std::string_view> seen;
   for (const auto& [names, change] : cases) {

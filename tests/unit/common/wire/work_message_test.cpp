@@ -190,6 +190,7 @@ TEST(WorkMessage, EveryOptionArrives) {
                   {"conv?.weight",
                    {.kind = CodecKind::rotated, .bits = 2, .bucket = 64, .least_error = true}}},
       .feedback = Feedback::error,
+      .momentum = 0.9,
       .seed = 1ULL << 63U,
       .table = 9};
   Work work = test::some_work();
@@ -215,7 +216,8 @@ TEST(WorkMessage, EveryOptionArrives) {
                                    "probe",
                                    "candidates",
                                    "normalise",
-                                   "compression"))
+                                   "compression",
+                                   "compression.momentum"))
       << "old devices must decline";
 }
 
@@ -284,6 +286,12 @@ TEST(WorkMessage, RefusesBadOptions) {
     codec(w, pb::CODEC_F32);
     for (int i = 0; i < 513; ++i) train(w).mutable_compression()->add_tensors();
   });
+  for (const double momentum : {-0.1, 1.0, kNan}) {
+    refuses("train.compression.momentum", [&](auto& w) {
+      codec(w, pb::CODEC_F32);
+      train(w).mutable_compression()->set_momentum(momentum);
+    });
+  }
   unsupported("compression.feedback: number 2", [&](auto& w) {
     codec(w, pb::CODEC_F32);
     train(w).mutable_compression()->set_feedback(static_cast<pb::Feedback>(2));
@@ -414,6 +422,90 @@ TEST(WorkMessage, TheTaskOfGarbageIsAnError) {
   const std::string garbage = "\xff\xff";
   EXPECT_FALSE(task_of_work(std::as_bytes(std::span(garbage))));
   EXPECT_FALSE(task_of_work({}));
+}
+
+// ---- steps ----
+
+codec::VersionSteps two_steps() {
+  codec::VersionSteps steps;
+  steps.compression.codec = {.kind = CodecKind::rotated, .bits = 4, .bucket = 1024};
+  steps.compression.tensors = {{"out.bias", {.kind = CodecKind::bf16}}};
+  steps.trainable.only = {"out.*"};
+  steps.trainable.frozen = {"conv1.*"};
+  steps.local = {"out.bias"};
+  const auto before = test::sha256_of_byte(2);
+  steps.steps = {{test::sha256_of_byte(1), before, 100, 7},
+                 {before, test::sha256_of_byte(3), 90, 8}};
+  return steps;
+}
+
+wire::Work work_with(const codec::VersionSteps& steps) {
+  wire::Work work = test::some_work();
+  work.steps = steps;
+  return work;
+}
+
+Result<Message> decoded(const wire::Work& work) {
+  const auto frame = encode(work).value();
+  return decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes));
+}
+
+TEST(WorkSteps, ComeBackAsTheyWere) {
+  EXPECT_EQ(decoded(work_with(two_steps())).value(), Message(work_with(two_steps())));
+  codec::VersionSteps whole = two_steps();
+  whole.steps = {{std::nullopt, test::sha256_of_byte(3), 90, 8}};
+  EXPECT_EQ(decoded(work_with(whole)).value(), Message(work_with(whole)));
+}
+
+TEST(WorkSteps, ACodecFromTheFutureTakesTheStepsAwayNotTheTask) {
+  const auto frame = encode(work_with(two_steps())).value();
+  pb::Work proto;
+  ASSERT_TRUE(proto.ParseFromArray(frame.data() + kHeaderBytes,
+                                   static_cast<int>(frame.size() - kHeaderBytes)));
+  proto.mutable_steps()->mutable_compression()->mutable_codec()->set_kind(
+      static_cast<pb::CodecKind>(77));
+  const auto work = decode_text(proto.SerializeAsString());
+  ASSERT_TRUE(work) << work.error().detail;
+  EXPECT_EQ(*work, Message(test::some_work()));
+}
+
+TEST(WorkSteps, AreOneWayToTheVersion) {
+  const auto says = [](const codec::VersionSteps& steps, const std::string& words) {
+    const auto message = decoded(work_with(steps));
+    ASSERT_FALSE(message) << "expected an error about " << words;
+    EXPECT_EQ(message.error().code, errc::malformed_message);
+    EXPECT_THAT(message.error().detail, HasSubstr(words));
+  };
+  auto steps = two_steps();
+  steps.steps.pop_back();
+  says(steps, "work.steps.sha256: another version; expected model.sha256");
+  steps.steps.clear();
+  says(steps, "work.steps.steps: 0 steps; expected 1 to 8");
+  steps = two_steps();
+  steps.steps[1].base = test::sha256_of_byte(9);
+  says(steps, "work.steps.base_sha256");
+  steps = two_steps();
+  steps.steps[0].bytes = 0;
+  says(steps, "work.steps.bytes: 0; expected 1 to");
+  steps = two_steps();
+  steps.steps.assign(limits::kVersionStepsMax + 1, {{}, test::sha256_of_byte(3), 9, 1});
+  for (auto& step : steps.steps) step.base = step.sha256;
+  says(steps, "work.steps.steps: 9 steps");
+  steps.steps.pop_back();
+  EXPECT_TRUE(decoded(work_with(steps)));
+  steps = two_steps();
+  steps.local = {"a b"};
+  says(steps, "work.steps.local");
+}
+
+TEST(FetchOfSteps, AsksForNoMoreThanThereCanBe) {
+  const auto steps_max = static_cast<std::uint32_t>(limits::kVersionStepsMax);
+  const auto back = [](std::uint32_t steps) {
+    const auto frame = encode(Fetch{test::sha256_of_byte(3), 5, steps}).value();
+    return decode(FrameKind::fetch, std::span(frame).subspan(kHeaderBytes));
+  };
+  EXPECT_EQ(back(steps_max).value(), Message(Fetch{test::sha256_of_byte(3), 5, steps_max}));
+  EXPECT_THAT(back(steps_max + 1).error().detail, HasSubstr("fetch.steps: 9; expected at most 8"));
 }
 
 }  // namespace

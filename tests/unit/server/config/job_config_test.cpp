@@ -427,6 +427,8 @@ TEST(JobCompression, KnowsWhatIsUsualForACodec) {
       << "biased codecs need it";
   EXPECT_EQ(of("codec = \"top_k\"\nfeedback = \"none\"\n").feedback, Feedback::none);
   EXPECT_EQ(of("codec = \"f32\"\nentropy = true\n").codec, (Codec{.entropy = true}));
+  EXPECT_EQ(of("codec = \"ternary\"\nmomentum = 0.9\n").momentum, 0.9);
+  EXPECT_EQ(of("codec = \"f32\"\nmomentum = 0.0\n").momentum, 0.0);
 }
 
 TEST(JobCompression, MayDifferByTensor) {
@@ -457,6 +459,9 @@ TEST(JobCompression, NamesWhatIsWrong) {
   says("codec = \"top_k\"\ndensity = 0.0\n", "compress.density");
   says("codec = \"f32\"\nfeedback = \"ef\"\n", "compress.feedback");
   says("codec = \"random_k\"\nfeedback = \"error\"\n", "no codec here leaves anything out");
+  says("codec = \"top_k\"\nmomentum = 1.0\n", "compress.momentum");
+  says("codec = \"sign\"\nmomentum = 0.5\n", "it is for top_k and ternary");
+  says("codec = \"top_k\"\nfeedback = \"none\"\nmomentum = 0.5\n", "feedback = \"error\"");
   says("codec = \"f32\"\n[[compress.tensors]]\ncodec = \"f16\"\n", "compress.tensors[0].tensors");
   says("codec = \"f32\"\n[[compress.tensors]]\ntensors = \"convolution\"\ncodec = \"f16\"\n",
        "convolution");
@@ -493,6 +498,44 @@ TEST(JobCompression, MayBeChosenAnew) {
   const auto old = problems("[job]\nname = \"j\"\nkeep_versions = 5\n" + std::string(kModel) +
                             "[compress]\ncodec = \"uniform\"\n[compress.adapt]\n");
   EXPECT_NE(old.find("keep_versions = 5"), std::string::npos) << old;
+}
+
+TEST(JobCompression, VersionsMayTravelCompressedToo) {
+  EXPECT_FALSE(parsed(with_model("[compress]\ncodec = \"f16\"\n")).down);
+  const auto job = parsed(with_model("[compress.down]\ncodec = \"rotated\"\n"));
+  EXPECT_FALSE(job.train.compression) << "updates are another matter";
+  EXPECT_EQ(job.down->sends, Downlink::Sends::change);
+  EXPECT_EQ(job.down->compression,
+            (Compression{.codec = {.kind = CodecKind::rotated, .bits = 4, .bucket = 8192}}));
+  const auto both = parsed(with_model(R"([compress]
+codec = "top_k"
+[compress.down]
+sends = "model"
+codec = "uniform"
+[[compress.down.tensors]]
+tensors = "*.bias"
+codec = "bf16"
+)"));
+  EXPECT_EQ(both.train.compression->codec.kind, CodecKind::top_k);
+  EXPECT_EQ(both.down->sends, Downlink::Sends::model);
+  EXPECT_EQ(both.down->compression.tensors,
+            (std::vector<TensorCodec>{{"*.bias", {.kind = CodecKind::bf16}}}));
+}
+
+TEST(JobCompression, NamesWhatIsWrongWithTheWayDown) {
+  const auto says = [](const std::string& rest, const std::string& what) {
+    const auto text = problems(with_model("[compress.down]\n" + rest));
+    EXPECT_NE(text.find(what), std::string::npos) << rest << text;
+  };
+  says("bits = 4\n", "compress.down.codec");
+  says("sends = \"all\"\ncodec = \"f16\"\n", "compress.down.sends");
+  says("codec = \"random_k\"\n", "it would grow");
+  says("codec = \"uniform\"\nbits = 4\n", "it would grow");
+  says("sends = \"model\"\ncodec = \"top_k\"\n", "leaves most of a model out");
+  says("codec = \"f16\"\nfeedback = \"error\"\n", "feedback");
+  says("codec = \"f16\"\n[[compress.down.tensors]]\ntensors = \"nothing\"\ncodec = \"f32\"\n",
+       "'nothing' names no tensor");
+  says("codec = \"f16\"\n[compress.adapt]\nevery = 3\n", "there is nothing to adapt");
 }
 
 TEST(JobCompression, SumsNeedRoomForWhatRotatedUpdatesMayBe) {

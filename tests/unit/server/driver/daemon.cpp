@@ -17,6 +17,7 @@ namespace asio = boost::asio;
 Daemon::Daemon(const std::filesystem::path& folder, const DaemonOptions& options)
     : ledger(std::make_unique<FlakyLedger>(open_sqlite_ledger(folder / "ledger.sqlite").value())),
       versions(VersionStore::open(folder / "versions").value()),
+      changes(ChangeStore::open(folder / "changes").value()),
       spare_segments(SpareSegments::open(folder / "journal-spare").value()),
       memory(options.memory) {
   spdlog::set_level(spdlog::level::off);
@@ -26,6 +27,7 @@ Daemon::Daemon(const std::filesystem::path& folder, const DaemonOptions& options
   context.compute_threads = 2;
   context.ledger = ledger.get();
   context.versions = versions.get();
+  context.changes = changes.get();
   context.memory = &memory;
   context.spare_segments = &spare_segments;
   context.journal_folder = folder / "journal";

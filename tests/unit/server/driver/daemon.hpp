@@ -81,6 +81,7 @@ class Daemon {
   std::optional<boost::asio::thread_pool> compute{std::in_place, 2};
   std::unique_ptr<FlakyLedger> ledger;
   std::unique_ptr<VersionStore> versions;
+  std::unique_ptr<ChangeStore> changes;
   SpareSegments spare_segments;
   MemoryBudget memory;
   Context context;

@@ -90,6 +90,10 @@ class FlakyLedger final : public Ledger {
   Result<VersionRow> find_version(const JobId& job, const std::string& prefix) const override {
     return inner_->find_version(job, prefix);
   }
+  Result<std::vector<VersionRow>> newest_versions(const JobId& job,
+                                                  std::size_t last) const override {
+    return inner_->newest_versions(job, last);
+  }
   Result<std::vector<VersionRow>> surplus_versions(const JobId& job,
                                                    std::uint64_t keep) const override {
     return inner_->surplus_versions(job, keep);

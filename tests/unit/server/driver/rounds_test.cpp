@@ -207,8 +207,8 @@ Sha256 recover_and_finish(const std::filesystem::path& folder, const DaemonOptio
   return daemon.job()->row().current_version;
 }
 
-void expect_same_after_every_crash(const DaemonOptions& options) {
-  const std::string toml = job_toml(kEvaluated, "job", 2);
+void expect_same_after_every_crash(const DaemonOptions& options, const std::string& rest = "") {
+  const std::string toml = job_toml(kEvaluated + rest, "job", 2);
   const Sha256 expected = undisturbed(toml);
   std::set<RoundPhase> phases;
   for (int steps = 1;; ++steps) {
@@ -242,6 +242,10 @@ TEST(JobRunnerRestart, WithCheckpointsAtAnyStepGivesTheSameModel) {
   options.checkpoint_after = 1;  // after every batch
   options.segment_bytes = 256;   // so that segments really go
   expect_same_after_every_crash(options);
+}
+
+TEST(JobRunnerRestart, WithCompressedVersionsAtAnyStepGivesTheSameModel) {
+  expect_same_after_every_crash({}, "[compress.down]\ncodec = \"top_k\"\ndensity = 0.2\n");
 }
 
 TEST(JobRunnerRestart, APauseThatWaitedForTheRoundSurvives) {

@@ -66,6 +66,25 @@ TEST_F(LedgerRounds, RefusesARoundThatIsNotOpen) {
   EXPECT_THAT(ledger_->round(job_, RoundId{1})->cohort, IsEmpty());
 }
 
+TEST_F(LedgerRounds, KnowsTheStepsToItsNewestVersions) {
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    ASSERT_TRUE(ledger_->open_round(round_row("digits", round)));
+    VersionRow version = version_row("digits", round, "v" + std::to_string(round));
+    if (round > 1) {
+      version.change.bytes = 10 * round;
+      version.change.rest = body_digest(bytes_of(std::to_string(round)));
+    }
+    ASSERT_TRUE(ledger_->publish_round(closed_row(round_row("digits", round)), version, {}));
+  }
+  reopen();
+  const auto newest = ledger_->newest_versions(job_, 3).value();
+  ASSERT_THAT(newest, SizeIs(3));
+  EXPECT_EQ(newest[0].round, RoundId{1});
+  EXPECT_EQ(newest[0].change, ChangeInfo{});
+  EXPECT_EQ(newest[2].change, (ChangeInfo{30, body_digest(bytes_of("3"))}));
+  EXPECT_THAT(ledger_->newest_versions(job_, 9).value(), SizeIs(4)) << "with the initial one";
+}
+
 TEST_F(LedgerRounds, PublishesEverythingAtOnce) {
   ASSERT_TRUE(ledger_->open_round(round_row("digits", 1)));
   const RoundRow closed = closed_row(round_row("digits", 1));

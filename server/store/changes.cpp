@@ -1,0 +1,251 @@
+#include "server/store/changes.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "common/base/files.hpp"
+#include "common/base/try.hpp"
+#include "common/crypto/digest.hpp"
+
+namespace chorus::server {
+namespace {
+
+constexpr std::string_view kChangeSuffix = ".change";
+constexpr std::string_view kRestSuffix = ".rest";
+constexpr std::string_view kUnfinished = ".writing";
+constexpr std::size_t kReadFloats = 1U << 18U;
+
+Failure damaged(const std::filesystem::path& path, std::string_view what) {
+  return fail(errc::corrupt_data,
+              fmt::format("'{}' is damaged: {}; restore it from a copy", path.string(), what));
+}
+
+/// A file that gets its name when it is whole and on the disk.
+class PendingFile {
+ public:
+  static Result<PendingFile> create(std::filesystem::path path) {
+    std::filesystem::path temporary = path;
+    temporary += kUnfinished;
+    CHORUS_TRY(auto fd, open_file(temporary, O_RDWR | O_CREAT | O_TRUNC));
+    return PendingFile(std::move(path), std::move(temporary), std::move(fd));
+  }
+  PendingFile(PendingFile&&) = default;
+  PendingFile& operator=(PendingFile&&) = delete;
+  ~PendingFile() {
+    if (fd_.is_open()) ::unlink(temporary_.c_str());
+  }
+
+  Result<void> write(std::uint64_t offset, std::span<const std::byte> data) {
+    return write_at(fd_.get(), offset, data, temporary_);
+  }
+  Result<void> finish() {
+    CHORUS_OK(sync_file(fd_.get(), temporary_));
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+      return errno_failure(errno, "renaming to", path_);
+    }
+    fd_ = UniqueFd();
+    return {};
+  }
+
+ private:
+  PendingFile(std::filesystem::path path, std::filesystem::path temporary, UniqueFd fd)
+      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(std::move(fd)) {}
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  UniqueFd fd_;
+};
+
+class FileChangeWriter final : public ChangeWriter {
+ public:
+  FileChangeWriter(std::filesystem::path folder,
+                   PendingFile change,
+                   PendingFile rest,
+                   std::uint64_t table_bytes)
+      : folder_(std::move(folder)),
+        change_(std::move(change)),
+        rest_(std::move(rest)),
+        table_bytes_(table_bytes),
+        change_end_(table_bytes) {}
+
+  Result<void> append_payload(std::span<const std::byte> payload) override {
+    CHORUS_OK(change_.write(change_end_, payload));
+    change_end_ += payload.size();
+    return {};
+  }
+
+  Result<void> append_rest(std::span<const float> rest) override {
+    const auto bytes = std::as_bytes(rest);
+    CHORUS_OK(rest_.write(rest_end_, bytes));
+    rest_end_ += bytes.size();
+    hasher_.update(bytes);
+    return {};
+  }
+
+  Result<ChangeInfo> commit(std::span<const std::byte> table) override {
+    if (table.size() != table_bytes_) {
+      return fail(
+          errc::invalid_argument,
+          fmt::format("a table of {} bytes where {} were left for it", table.size(), table_bytes_));
+    }
+    CHORUS_OK(change_.write(0, table));
+    CHORUS_OK(change_.finish());
+    CHORUS_OK(rest_.finish());
+    CHORUS_OK(sync_folder(folder_));
+    return ChangeInfo{change_end_, hasher_.digest()};
+  }
+
+ private:
+  std::filesystem::path folder_;
+  PendingFile change_;
+  PendingFile rest_;
+  std::uint64_t table_bytes_;
+  std::uint64_t change_end_;
+  std::uint64_t rest_end_ = 0;
+  BodyHasher hasher_;
+};
+
+class FileChangeReader final : public ChangeReader {
+ public:
+  FileChangeReader(UniqueFd fd, std::filesystem::path path, std::uint64_t bytes)
+      : fd_(std::move(fd)), path_(std::move(path)), bytes_(bytes) {}
+
+  std::uint64_t bytes() const override { return bytes_; }
+  Result<void> read(std::uint64_t offset, std::span<std::byte> into) const override {
+    return read_at(fd_.get(), offset, into, path_);
+  }
+
+ private:
+  UniqueFd fd_;
+  std::filesystem::path path_;
+  std::uint64_t bytes_;
+};
+
+class FileRestReader final : public RestReader {
+ public:
+  FileRestReader(UniqueFd fd, std::filesystem::path path)
+      : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  Result<void> read(std::uint64_t first, std::span<float> into) const override {
+    return read_at(fd_.get(), first * sizeof(float), std::as_writable_bytes(into), path_);
+  }
+
+  Result<BodyDigest> digest(std::uint64_t parameters) const {
+    std::vector<float> part(
+        static_cast<std::size_t>(std::min<std::uint64_t>(kReadFloats, parameters)));
+    BodyHasher hasher;
+    for (std::uint64_t at = 0; at < parameters;) {
+      const auto now = std::span(part).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(part.size(), parameters - at)));
+      CHORUS_OK(read(at, now));
+      hasher.update(std::as_bytes(now));
+      at += now.size();
+    }
+    return hasher.digest();
+  }
+
+ private:
+  UniqueFd fd_;
+  std::filesystem::path path_;
+};
+
+/// The round that a file of this store belongs to.
+std::optional<std::uint64_t> round_of(const std::string& stem) {
+  std::uint64_t round = 0;
+  const auto [end, error] = std::from_chars(stem.data(), stem.data() + stem.size(), round);
+  if (error != std::errc() || end != stem.data() + stem.size()) return std::nullopt;
+  return round;
+}
+
+class FolderChangeStore final : public ChangeStore {
+ public:
+  explicit FolderChangeStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  Result<std::unique_ptr<ChangeWriter>> begin(const JobId& job,
+                                              RoundId round,
+                                              std::uint64_t table_bytes) override {
+    const auto folder = folder_ / job.value;
+    CHORUS_OK(make_folders(folder));
+    CHORUS_TRY(auto change, PendingFile::create(path_of(job, round, kChangeSuffix)));
+    CHORUS_TRY(auto rest, PendingFile::create(path_of(job, round, kRestSuffix)));
+    return std::unique_ptr<ChangeWriter>(std::make_unique<FileChangeWriter>(
+        folder, std::move(change), std::move(rest), table_bytes));
+  }
+
+  Result<std::shared_ptr<const ChangeReader>> open_change(const JobId& job,
+                                                          RoundId round,
+                                                          const ChangeInfo& info) const override {
+    const auto path = path_of(job, round, kChangeSuffix);
+    CHORUS_TRY(auto fd, open_expecting(path, info.bytes));
+    return std::shared_ptr<const ChangeReader>(
+        std::make_shared<FileChangeReader>(std::move(fd), path, info.bytes));
+  }
+
+  Result<std::shared_ptr<const RestReader>> open_rest(const JobId& job,
+                                                      RoundId round,
+                                                      std::uint64_t parameters,
+                                                      const ChangeInfo& info) const override {
+    const auto path = path_of(job, round, kRestSuffix);
+    CHORUS_TRY(auto fd, open_expecting(path, parameters * sizeof(float)));
+    auto reader = std::make_shared<FileRestReader>(std::move(fd), path);
+    CHORUS_TRY(const BodyDigest found, reader->digest(parameters));
+    if (found != info.rest) return damaged(path, "its XXH3-128 is " + hex(found));
+    return std::shared_ptr<const RestReader>(std::move(reader));
+  }
+
+  Result<void> prune(const JobId& job, RoundId steps, RoundId rest) override {
+    const auto folder = folder_ / job.value;
+    std::vector<std::filesystem::path> surplus;
+    std::error_code error;
+    for (auto entry = std::filesystem::directory_iterator(folder, error);
+         !error && entry != std::filesystem::directory_iterator();
+         entry.increment(error)) {
+      const auto& path = entry->path();
+      const auto round = round_of(path.stem().string());
+      const bool old = (path.extension() == kChangeSuffix && round && *round < steps.value) ||
+                       (path.extension() == kRestSuffix && round && *round < rest.value);
+      if (old || path.extension() == kUnfinished) surplus.push_back(path);
+    }
+    if (error && error != std::errc::no_such_file_or_directory) {
+      return errno_failure(error.value(), "listing", folder);
+    }
+    for (const auto& path : surplus) {
+      if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
+    }
+    return {};
+  }
+
+ private:
+  static Result<UniqueFd> open_expecting(const std::filesystem::path& path, std::uint64_t bytes) {
+    CHORUS_TRY(auto fd, open_file(path, O_RDONLY));
+    CHORUS_TRY(const std::uint64_t found, file_size(fd.get(), path));
+    if (found != bytes) {
+      return damaged(path, fmt::format("it has {} bytes; expected {}", found, bytes));
+    }
+    return fd;
+  }
+
+  std::filesystem::path path_of(const JobId& job, RoundId round, std::string_view suffix) const {
+    return folder_ / job.value / (std::to_string(round.value) + std::string(suffix));
+  }
+
+  std::filesystem::path folder_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ChangeStore>> ChangeStore::open(const std::filesystem::path& folder) {
+  CHORUS_OK(make_folders(folder));
+  return std::unique_ptr<ChangeStore>(std::make_unique<FolderChangeStore>(folder));
+}
+
+}  // namespace chorus::server
