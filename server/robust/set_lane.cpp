@@ -41,6 +41,10 @@ Result<SetLane> SetLane::create(const UpdateSet& updates, const SetLaneBudget& b
   return SetLane(updates, width);
 }
 
+std::uint64_t SetLane::tile_bytes_max(std::uint64_t updates) noexcept {
+  return std::max(kTileBytes, updates * (kWidthMin + kLineFloats) * sizeof(float));
+}
+
 Result<SetLane::Tile> SetLane::tile() const {
   CHORUS_TRY(auto rows,
              tensor::AlignedBuffer<float>::create(

@@ -33,6 +33,9 @@ class SetLane {
   ///         for tiles of so many
   static Result<SetLane> create(const UpdateSet& updates, const SetLaneBudget& budget);
 
+  /// Of one thread's tile, at most, in lanes of up to so many updates that are not short of memory.
+  static std::uint64_t tile_bytes_max(std::uint64_t updates) noexcept;
+
   /// The tile of one thread: a window that is moved over the coordinates.
   class Tile {
    public:

@@ -12,6 +12,12 @@
 
 namespace chorus::server {
 
+/// Neighbouring elements of every update of a set.
+struct UpdateRun {
+  std::uint64_t count = 0;
+  bool sent = true;  ///< else the updates do not hold them: all are 0
+};
+
 /// Updates of the same parameters. Any thread may read, several at once.
 class UpdateSet {
  public:
@@ -27,6 +33,12 @@ class UpdateSet {
   virtual Result<void> read(std::size_t update,
                             std::uint64_t first,
                             std::span<float> into) const = 0;
+
+  /// What begins at `first`: read it at once where the updates are coded(). @pre first <
+  /// parameters()
+  virtual UpdateRun run(std::uint64_t first) const { return {parameters() - first}; }
+  /// Whether a few elements of a run cost as much as all of it.
+  virtual bool coded() const { return false; }
 };
 
 /// Bodies of raw float32, as the journal keeps them.
