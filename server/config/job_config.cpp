@@ -127,9 +127,46 @@ void read_selection(const TomlTable& table, std::span<const SelectionEntry> all,
   if (table.word("name", index, names)) into.selection = names[index];
 }
 
+// A rule over all updates at once takes no more than it can order, and protects from nobody when
+// there are too few. Accepted updates never exceed the goal.
+void check_set(const TomlTable& pace_table, const SetRule& rule, const JobConfig& job) {
+  const Pace& pace = job.round.pace;
+  if (pace.goal > kSetUpdatesMax) {
+    pace_table.problem("goal",
+                       fmt::format("strategy \"{}\" looks at all updates of a round at once; "
+                                   "expected at most {}, the updates it takes: lower goal",
+                                   job.strategy,
+                                   kSetUpdatesMax));
+  }
+  if (pace.min_reports < rule.updates_min()) {
+    pace_table.problem("min_reports",
+                       fmt::format("expected at least {}: strategy \"{}\" protects from no device "
+                                   "when there are fewer updates; raise min_reports",
+                                   rule.updates_min(),
+                                   job.strategy));
+  }
+}
+
+// What a device does not send counts as 0. Where each device chooses for itself what it sends, most
+// values of a coordinate are 0, hence the median, and what is left of them after trimming.
+void check_set_codecs(const TomlTable& compress, const JobConfig& job) {
+  const auto form = codec::UpdateForm::of(job.train, *layout_of(job.model));
+  if (!form) return;  // check_compress() has said so
+  const auto pieces = form->pieces();
+  const auto sparse = std::find_if(pieces.begin(), pieces.end(), [](const codec::Piece& piece) {
+    return piece.codec.kind == CodecKind::top_k || piece.codec.kind == CodecKind::ternary;
+  });
+  if (sparse == pieces.end()) return;
+  compress.problem("codec",
+                   fmt::format("\"{}\" sends other elements from each device, so that strategy "
+                               "\"{}\" would find 0 in the middle of most; expected another codec, "
+                               "such as random_k, or strategy \"fedavg\"",
+                               codec::named(sparse->codec.kind).name,
+                               job.strategy));
+}
+
 // The sums must have room for the largest update of every invited device, with digits to spare.
-void check_sums(const TomlTable& limits_table, const StrategyEntry& entry, const JobConfig& job) {
-  const auto strategy = entry.make({job.train, job.limits.examples_max, job.strategy_options});
+void check_sums(const TomlTable& limits_table, const Strategy& strategy, const JobConfig& job) {
   const auto form = codec::UpdateForm::of(job.train, *layout_of(job.model));
   if (!form) return;  // check_compress() has said so
   double value_max = form->lane_value_max(job.limits.value_max);
@@ -139,7 +176,7 @@ void check_sums(const TomlTable& limits_table, const StrategyEntry& entry, const
       value_max = std::max(value_max, method.lane_value_max(choice, job.limits.value_max));
     }
   }
-  const LaneBounds bounds{invited(job.round.pace), strategy->weight_max(), value_max};
+  const LaneBounds bounds{invited(job.round.pace), strategy.weight_max(), value_max};
   if (auto scale = lane_scale(bounds); !scale) {
     limits_table.problem(
         "examples_max",
@@ -282,14 +319,23 @@ Result<JobConfig> parse_job(std::string_view text,
   if (file.ok()) check_compress(compress, job);
   if (file.ok()) check_adapt(adapt, job);
   if (file.ok()) check_down(down, job);
-  read_pace(root.table("pace"), job.round.pace);
+  const auto pace = root.table("pace");
+  read_pace(pace, job.round.pace);
   const auto limits_table = root.table("limits");
   read_limits(limits_table, job.limits);
   read_evaluation(root.table("evaluation"), job);
   read_stop(root.table("stop"), job.round);
   read_selection(root.table("selection"), vocabulary.selections, job);
   const auto* entry = read_strategy(root.table("strategy"), vocabulary.strategies, job);
-  if (file.ok() && entry != nullptr) check_sums(limits_table, *entry, job);
+  if (file.ok() && entry != nullptr) {
+    const auto strategy = entry->make({job.train, job.limits.examples_max, job.strategy_options});
+    if (const SetRule* const rule = strategy->set_rule()) {
+      check_set(pace, *rule, job);
+      check_set_codecs(compress, job);
+    } else {
+      check_sums(limits_table, *strategy, job);
+    }
+  }
   CHORUS_OK(file.finish(limits::kDetailBytesMax));  // it goes to whoever submits the job
   return job;
 }

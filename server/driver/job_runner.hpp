@@ -81,10 +81,10 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
     std::vector<LaneRange> left;
   };
 
-  /// A lane, and its share of the memory budget.
+  /// Where a round's updates become one, and its share of the memory budget.
   struct Sums {
     MemoryBudget::Grant memory;
-    Lane lane;
+    std::optional<Lane> lane;  ///< none: the strategy combines all of them at the end (set_rule)
   };
 
   /// What belongs to one open round; kept alive by whatever still works on it.
@@ -97,7 +97,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
     std::map<ClientId, UpdateMeta> metas;       ///< offered; see the machine for their state
     std::map<ClientId, std::uint64_t> weights;  ///< of admitted offers
     std::map<ClientId, std::string> reasons;    ///< why rejected, declined or discarded
-    std::vector<UpdateMeta> folded;             ///< in the lane
+    std::vector<UpdateMeta> folded;             ///< in the lane, or counted without one
     ChangeInfo change;                          ///< of the finalised version
     std::optional<FoldBatch> batch;             ///< being folded
     std::uint64_t kept_bytes = 0;               ///< of the journal, after the last checkpoint
@@ -129,6 +129,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   void choose_batch();
   boost::asio::awaitable<Result<void>> checkpoint_if_large();
   boost::asio::awaitable<void> finalise_round(FinaliseRound action);
+  boost::asio::awaitable<Result<VersionInfo>> write_version();
   boost::asio::awaitable<void> publish_round(PublishRound action);
   /// Beyond the job's keep_versions. @pre on the store thread
   Result<void> remove_old_versions() const;
@@ -145,8 +146,8 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   /// Degrades the job for trouble_, if nothing is on its way that would end after a resume.
   void degrade_if_troubled();
 
-  /// Gives `work` its lane: as the checkpoint has it, or the last
-  /// round's begun anew, or a new one within the memory budget.
+  /// Gives `work` its lane: as the checkpoint has it, or the last round's begun anew, or a new one
+  /// within the memory budget. Of a set rule: the memory that it needs.
   Result<void> make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint);
   LaneBounds lane_bounds(const codec::UpdateForm& form) const;
   RoundRow round_row(RoundState state, std::string why) const;

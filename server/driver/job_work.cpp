@@ -3,20 +3,16 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "common/base/limits.hpp"
 #include "common/base/log.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
 #include "common/net/async.hpp"
 #include "server/driver/audit_log.hpp"
+#include "server/driver/combine.hpp"
 #include "server/driver/fail_point.hpp"
 #include "server/driver/job_runner.hpp"
-#include "server/strategy/next_model.hpp"
+#include "server/driver/parallel.hpp"
 
 namespace chorus::server {
 
@@ -25,33 +21,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kStorePause = std::chrono::milliseconds(1);
-
-asio::awaitable<void> fold_shard(Lane& lane,
-                                 std::span<const Contribution> updates,
-                                 LaneRange& range,
-                                 Result<void>& outcome) {
-  outcome = lane.fold(updates, range);
-  co_return;
-}
-
-/// Folds each range on a thread of its own.
-asio::awaitable<Result<void>> fold_parallel(Context& context,
-                                            Lane& lane,
-                                            std::span<const Contribution> updates,
-                                            std::vector<LaneRange>& ranges) {
-  std::vector<Result<void>> outcomes(ranges.size(), fail(errc::internal, "folding did not end"));
-  using Op = decltype(asio::co_spawn(
-      context.compute, fold_shard(lane, updates, ranges[0], outcomes[0]), asio::deferred));
-  std::vector<Op> ops;
-  for (std::size_t i = 0; i < ranges.size(); ++i) {
-    ops.push_back(asio::co_spawn(
-        context.compute, fold_shard(lane, updates, ranges[i], outcomes[i]), asio::deferred));
-  }
-  auto group = asio::experimental::make_parallel_group(std::move(ops));
-  co_await group.async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
-  for (Result<void>& outcome : outcomes) CHORUS_CO_OK(std::move(outcome));
-  co_return Result<void>();
-}
 
 /// Counts a coroutine from its start to its end, however it ends: also if it never runs.
 class Counted {
@@ -116,27 +85,34 @@ LaneBounds JobRunner::lane_bounds(const codec::UpdateForm& form) const {
 }
 
 Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint) {
+  const bool all_at_once = strategy_->set_rule() != nullptr;
   const LaneBounds bounds = lane_bounds(*work.form);
   const std::uint64_t elements = work.form->lane_elements();
-  if (spare_sums_ && (checkpoint || spare_sums_->lane.sums().size() != elements)) {
-    spare_sums_.reset();
-  }
+  const auto fits = [&](const Sums& sums) {
+    return sums.lane ? !checkpoint && sums.lane->sums().size() == elements : all_at_once;
+  };
+  if (spare_sums_ && !fits(*spare_sums_)) spare_sums_.reset();
   if (spare_sums_) {
     work.sums = std::exchange(spare_sums_, std::nullopt);
-    return work.sums->lane.restart(work.form, bounds);
+    return all_at_once ? Result<void>() : work.sums->lane->restart(work.form, bounds);
   }
-  const std::uint64_t bytes = elements * sizeof(std::int64_t);
+  const std::uint64_t bytes = all_at_once
+                                  ? combine_bytes(context_, *work.form, config_.round.pace.goal)
+                                  : elements * sizeof(std::int64_t);
   auto memory = context_.memory->take(bytes);
   if (!memory) {
     return fail(errc::busy,
                 "a round of job '" + row_.job.value + "' needs " + std::to_string(bytes) +
-                    " bytes for its sums, and " +
+                    " bytes for its " + (all_at_once ? "updates side by side" : "sums") + ", and " +
                     std::to_string(context_.memory->budget() - context_.memory->granted()) +
                     " of limits.memory_budget are left: raise it, or pause another job");
   }
-  CHORUS_TRY(Lane lane,
-             checkpoint ? Lane::restore(std::move(*checkpoint), work.form, bounds)
-                        : Lane::create(work.form, bounds));
+  std::optional<Lane> lane;
+  if (!all_at_once) {
+    CHORUS_TRY(lane,
+               checkpoint ? Lane::restore(std::move(*checkpoint), work.form, bounds)
+                          : Lane::create(work.form, bounds));
+  }
   work.sums.emplace(Sums{std::move(memory), std::move(lane)});
   return {};
 }
@@ -241,7 +217,8 @@ void JobRunner::choose_batch() {
     const auto count = static_cast<std::ptrdiff_t>(std::min(to_fold_.size(), limits::kFoldBatch));
     work_->batch.emplace();
     work_->batch->clients.assign(to_fold_.begin(), to_fold_.begin() + count);
-    work_->batch->left = work_->sums->lane.shards(context_.compute_threads);
+    const auto& lane = work_->sums->lane;
+    if (lane) work_->batch->left = lane->shards(context_.compute_threads);
   }
   const auto& chosen = work_->batch->clients;
   std::erase_if(to_fold_, [&chosen](const ClientId& client) {
@@ -249,6 +226,7 @@ void JobRunner::choose_batch() {
   });
 }
 
+// Without a lane updates that can be opened stay where they are until all are combined.
 asio::awaitable<Result<void>> JobRunner::fold_batch() {
   const auto work = work_;
   FoldBatch& batch = *work->batch;
@@ -263,8 +241,13 @@ asio::awaitable<Result<void>> JobRunner::fold_batch() {
     return {};
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(open)));
-  CHORUS_CO_OK(co_await fold_parallel(context_, work->sums->lane, updates, batch.left));
-  work->sums->lane.count_weights(updates);
+  if (auto& lane = work->sums->lane) {
+    auto fold = [&lane, &updates, &batch](std::size_t shard) {
+      return lane->fold(updates, batch.left[shard]);
+    };
+    CHORUS_CO_OK(co_await run_parts(context_, batch.left.size(), std::move(fold)));
+    lane->count_weights(updates);
+  }
   for (const ClientId& client : batch.clients) work->folded.push_back(work->metas.at(client));
   CHORUS_FAIL_POINT("fold.after");
   co_return Result<void>();
@@ -272,11 +255,12 @@ asio::awaitable<Result<void>> JobRunner::fold_batch() {
 
 asio::awaitable<Result<void>> JobRunner::checkpoint_if_large() {
   const auto work = work_;
+  if (!work->sums->lane) co_return Result<void>();
   auto checkpoint = [this, &work]() -> Result<void> {
     const std::uint64_t due = work->kept_bytes + context_.checkpoint_after_bytes;
     if (work->journal->disk_bytes() < due) return {};
     CHORUS_FAIL_POINT("checkpoint.before");
-    const Lane& lane = work->sums->lane;
+    const Lane& lane = *work->sums->lane;
     CHORUS_OK(work->journal->write_checkpoint(
         work->folded, lane.scale(), lane.denominator(), lane.sums()));
     work->kept_bytes = work->journal->disk_bytes();  // segments with unfinished uploads stay
@@ -289,23 +273,37 @@ asio::awaitable<Result<void>> JobRunner::checkpoint_if_large() {
 // ---- publishing ----
 
 asio::awaitable<void> JobRunner::finalise_round(FinaliseRound action) {
-  const auto work = work_;
-  auto finalise = [this, &work]() -> Result<VersionInfo> {
-    CHORUS_TRY(auto writer, downlink_.begin(work->round, base_));
-    const auto from = downlink_.going_on_from(base_);
-    CHORUS_OK(write_next_model(*strategy_, work->sums->lane, *from, writer.version()));
-    CHORUS_FAIL_POINT("finalise.before_commit");
-    CHORUS_TRY(const VersionInfo version, writer.version().commit());
-    work->change = writer.change();
-    return version;
-  };
-  const auto version = co_await net::run_on(context_.compute, std::move(finalise));
+  const auto version = co_await write_version();
   if (!version) {
     feed(StoreFailed{version.error().to_string()});
     co_return;
   }
   CHORUS_FAIL_POINT("finalise.after_commit");
   feed(RoundFinalised{action.round, version->sha256});
+}
+
+asio::awaitable<Result<VersionInfo>> JobRunner::write_version() {
+  const auto work = work_;
+  auto begin = [this, &work] { return downlink_.begin(work->round, base_); };
+  CHORUS_CO_TRY(auto writer, co_await net::run_on(context_.compute, std::move(begin)));
+  const auto from = downlink_.going_on_from(base_);
+  NextModel next(*strategy_, *from, writer.version());
+  if (const auto& lane = work->sums->lane) {
+    auto fill = [&lane, &next] { return append_mean(*lane, next); };
+    CHORUS_CO_OK(co_await net::run_on(context_.compute, std::move(fill)));
+  } else {
+    auto open = [&work] { return open_updates(*work->journal, work->form, work->folded); };
+    CHORUS_CO_TRY(const auto updates, co_await net::run_on(context_.store, std::move(open)));
+    CHORUS_CO_OK(co_await combine_updates(context_, *strategy_->set_rule(), *updates, next));
+  }
+  auto commit = [&writer, &work]() -> Result<VersionInfo> {
+    CHORUS_FAIL_POINT("finalise.before_commit");
+    CHORUS_TRY(const VersionInfo written, writer.version().commit());
+    work->change = writer.change();
+    return written;
+  };
+  auto version = co_await net::run_on(context_.compute, std::move(commit));
+  co_return version;
 }
 
 asio::awaitable<void> JobRunner::publish_round(PublishRound action) {

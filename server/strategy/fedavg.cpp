@@ -37,13 +37,8 @@ class FedAvg final : public Strategy {
   }
 
   Result<std::uint64_t> admit(const UpdateMeta& update) const override {
-    const std::uint64_t examples = update.examples.value;
-    if (examples == 0 || examples > examples_max_) {
-      return fail(errc::weight_out_of_range,
-                  "the update claims " + std::to_string(examples) +
-                      " examples; expected 1 to examples_max = " + std::to_string(examples_max_));
-    }
-    return by_examples_ ? examples : std::uint64_t{1};
+    CHORUS_OK(check_examples(update, examples_max_));
+    return by_examples_ ? update.examples.value : std::uint64_t{1};
   }
 
   void finalise(std::span<const float> mean, std::span<float> x) const override {

@@ -11,6 +11,7 @@ namespace chorus::server {
 namespace {
 
 constexpr std::uint64_t kForgetStep = 1ULL << 21U;  ///< parameters: 8 MiB
+constexpr std::size_t kTile = 65536;                ///< parameters: stays in the cache
 
 /// Neighbouring buffers are one run.
 std::vector<LaneRange> buffers_of(const TensorLayout& layout) {
@@ -26,60 +27,56 @@ std::vector<LaneRange> buffers_of(const TensorLayout& layout) {
   return runs;
 }
 
-/// One tile, cut where buffers begin and end.
-class Finaliser {
- public:
-  Finaliser(const Strategy& strategy, const TensorLayout& layout)
-      : strategy_(strategy), buffers_(buffers_of(layout)) {}
-
-  void tile(std::uint64_t first, std::span<const float> mean, std::span<float> x) const {
-    std::uint64_t at = first;
-    const std::uint64_t end = first + x.size();
-    const auto part = [&](auto values, std::uint64_t to) {
-      return values.subspan(static_cast<std::size_t>(at - first),
-                            static_cast<std::size_t>(to - at));
-    };
-    for (const LaneRange& buffer : buffers_) {
-      const std::uint64_t begin = std::clamp(buffer.first, at, end);
-      const std::uint64_t past = std::clamp(buffer.first + buffer.count, at, end);
-      if (begin > at) strategy_.finalise(part(mean, begin), part(x, begin));
-      at = begin;
-      if (past > at) kernels::add_scaled_f32(part(x, past), 1.0, part(mean, past), part(x, past));
-      at = past;
-    }
-    if (end > at) strategy_.finalise(part(mean, end), part(x, end));
-  }
-
- private:
-  const Strategy& strategy_;
-  std::vector<LaneRange> buffers_;
-};
-
 }  // namespace
 
-Result<void> write_next_model(const Strategy& strategy,
-                              const Lane& lane,
-                              const VersionReader& base,
-                              VersionWriter& next) {
-  const auto most = static_cast<std::size_t>(std::min(Lane::kRunMax, lane.parameters()));
-  std::vector<float> tile(most);
-  std::vector<float> mean(most);
-  const Finaliser finaliser(strategy, base.layout());
-  std::uint64_t forgotten = 0;
-  for (std::uint64_t at = 0; at < lane.parameters();) {
-    const auto length = static_cast<std::size_t>(lane.run(at));
-    const std::span<float> x(tile.data(), length);
-    CHORUS_OK(base.read_parameters(at, x));
-    if (at - forgotten >= kForgetStep) {
-      base.forget(at);
-      forgotten = at;
+NextModel::NextModel(const Strategy& strategy, const VersionReader& base, VersionWriter& next)
+    : strategy_(strategy), base_(base), next_(next), buffers_(buffers_of(base.layout())) {}
+
+Result<void> NextModel::append(std::span<const float> mean) {
+  while (!mean.empty()) {
+    const auto length = std::min<std::size_t>(mean.size(), kTile);
+    tile_.resize(std::max(tile_.size(), length));
+    const std::span<float> x(tile_.data(), length);
+    CHORUS_OK(base_.read_parameters(at_, x));
+    finalise(mean.first(length), x);
+    CHORUS_OK(next_.append(x));
+    at_ += length;
+    mean = mean.subspan(length);
+    const bool last = at_ == base_.layout().parameters && at_ >= kForgetStep;
+    if (at_ - forgotten_ >= kForgetStep || last) {
+      base_.forget(at_);
+      forgotten_ = at_;
     }
-    lane.mean(at, std::span(mean).first(length));
-    finaliser.tile(at, std::span(mean).first(length), x);
-    CHORUS_OK(next.append(x));
-    at += length;
   }
-  if (lane.parameters() >= kForgetStep) base.forget(lane.parameters());
+  return {};
+}
+
+// One tile, cut where buffers begin and end.
+void NextModel::finalise(std::span<const float> mean, std::span<float> x) const {
+  std::uint64_t at = at_;
+  const std::uint64_t end = at_ + x.size();
+  const auto part = [&](auto values, std::uint64_t to) {
+    return values.subspan(static_cast<std::size_t>(at - at_), static_cast<std::size_t>(to - at));
+  };
+  for (const LaneRange& buffer : buffers_) {
+    const std::uint64_t begin = std::clamp(buffer.first, at, end);
+    const std::uint64_t past = std::clamp(buffer.first + buffer.count, at, end);
+    if (begin > at) strategy_.finalise(part(mean, begin), part(x, begin));
+    at = begin;
+    if (past > at) kernels::add_scaled_f32(part(x, past), 1.0, part(mean, past), part(x, past));
+    at = past;
+  }
+  if (end > at) strategy_.finalise(part(mean, end), part(x, end));
+}
+
+Result<void> append_mean(const Lane& lane, NextModel& next) {
+  std::vector<float> mean(static_cast<std::size_t>(std::min(Lane::kRunMax, lane.parameters())));
+  for (std::uint64_t at = 0; at < lane.parameters();) {
+    const auto run = std::span(mean).first(static_cast<std::size_t>(lane.run(at)));
+    lane.mean(at, run);
+    CHORUS_OK(next.append(run));
+    at += run.size();
+  }
   return {};
 }
 

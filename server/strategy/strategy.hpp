@@ -1,5 +1,6 @@
-// What a federated strategy is: which lane it needs, what it tells devices, which updates it
-// counts and how much, and how sums become a new model. Pure: no I/O of its own, no clock.
+// What a federated strategy is: whether it needs the sum of the updates or all of them, what it
+// tells devices, which updates it counts and how much, and how their mean becomes a new model.
+// Pure: no I/O of its own, no clock.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "chorus/plan.hpp"
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
+#include "server/robust/set_lane.hpp"
 #include "server/store/update_meta.hpp"
 #include "server/update/lane.hpp"
 
@@ -39,9 +41,28 @@ struct RoundContext {
   std::uint64_t seed = 0;  ///< the job's
 };
 
+/// A mean that is not made from sums: it looks at all updates of a round side by side.
+class SetRule {
+ public:
+  virtual ~SetRule() = default;
+  /// With fewer it protects from nobody: a job's min_reports is at least this.
+  virtual std::uint64_t updates_min() const = 0;
+  /// The mean update of parameters [first, first + mean.size()). Several threads at once.
+  /// @pre 1 <= updates.updates() <= kSetUpdatesMax
+  /// @errors of reading an update; busy: there is not enough memory
+  /// @determinism a function of the set of updates and of nothing else
+  virtual Result<void> combine(const SetLane& updates,
+                               std::uint64_t first,
+                               std::span<float> mean) const = 0;
+};
+
 class Strategy {
  public:
   virtual ~Strategy() = default;
+
+  /// Null: the mean is that of the sums, Σ w_i Δ_i / Σ w_i. Else weights do not count, the journal
+  /// keeps all updates until the round ends, and this makes the mean from them.
+  virtual const SetRule* set_rule() const { return nullptr; }
 
   /// Largest weight an update may get; with the job's value_max it fixes the lane's scale.
   virtual std::uint64_t weight_max() const = 0;
@@ -55,7 +76,7 @@ class Strategy {
 
   /// Turns parameters into those of the next model, a tile at a time (next_model.hpp).
   /// Never asked for buffers, whose mean is published.
-  /// @param mean  f32[x.size()]  weighted mean of the updates at these parameters
+  /// @param mean  f32[x.size()]  mean of the updates at these parameters
   /// @param x     in: parameters of the base version; out: of the next
   virtual void finalise(std::span<const float> mean, std::span<float> x) const = 0;
 };
@@ -79,6 +100,10 @@ std::span<const StrategyEntry> all_strategies() noexcept;
 
 /// Null when there is none of that name.
 const StrategyEntry* find_strategy(std::string_view name) noexcept;
+
+/// Whether an update's claim lies within the job's examples_max: what every strategy admits.
+/// @errors weight_out_of_range
+Result<void> check_examples(const UpdateMeta& update, std::uint64_t examples_max);
 
 /// The seed of a device's task: a function of (job seed, job, round, device).
 std::uint64_t task_seed(const RoundContext& round, const ClientId& client);

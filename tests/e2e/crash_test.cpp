@@ -8,18 +8,15 @@
 namespace chorus::test {
 namespace {
 
-std::string undisturbed() {
-  static const std::string version = [] {
-    Digits digits(DigitsOptions{});
-    digits.submit();
-    digits.start_agents();
-    return digits.finish();
-  }();
-  return version;
+std::string undisturbed(const DigitsOptions& options = {}) {
+  Digits digits(options);
+  digits.submit();
+  digits.start_agents();
+  return digits.finish();
 }
 
-std::string killed_at(const std::string& point) {
-  Digits digits(DigitsOptions{});
+std::string killed_at(const std::string& point, const DigitsOptions& options = {}) {
+  Digits digits(options);
   digits.start_server(point);
   digits.submit();
   digits.start_agents();
@@ -53,6 +50,26 @@ TEST(Crash, OfTheDaemonAtAnyStepChangesNothing) {
   for (const std::string& point : points) {
     SCOPED_TRACE(point);
     EXPECT_EQ(killed_at(point), reference);
+  }
+}
+
+// Nothing is kept of updates but themselves, from their commit to the round's end.
+TEST(Crash, OfTheDaemonBetweenCommitAndPublishingAMedianChangesNothing) {
+  DigitsOptions options;
+  options.strategy = "median";
+  options.rounds = 2;
+  options.pace = "min_reports = 3";
+  const std::string reference = undisturbed(options);
+  DigitsOptions mean = options;
+  mean.strategy = "fedavg";
+  EXPECT_NE(reference, undisturbed(mean));
+  for (const std::string point : {"commit.after_journal:2",
+                                  "fold.after:2",
+                                  "finalise.before_commit:2",
+                                  "finalise.after_commit:1",
+                                  "publish.before_ledger:2"}) {
+    SCOPED_TRACE(point);
+    EXPECT_EQ(killed_at(point, options), reference);
   }
 }
 

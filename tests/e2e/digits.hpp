@@ -20,6 +20,7 @@ struct DigitsOptions {
   std::string pace;  ///< further lines of [pace]
   std::string evaluation = "fraction = 1.0";
   std::string compress;  ///< lines of [compress]; none: updates as they are
+  std::string strategy = "fedavg";
 };
 
 inline std::string digits_job(const DigitsOptions& options) {
@@ -48,7 +49,7 @@ learning_rate = 0.1
 [pace]
 cohort = )" +
          std::to_string(options.agents) + "\n" + options.pace + "\n[evaluation]\n" +
-         options.evaluation + "\n" +
+         options.evaluation + "\n[strategy]\nname = \"" + options.strategy + "\"\n" +
          (options.compress.empty() ? "" : "[compress]\n" + options.compress);
 }
 

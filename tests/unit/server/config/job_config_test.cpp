@@ -227,6 +227,33 @@ normalise_deviation = [0.5, 2, 1, 1]
   EXPECT_EQ(job.evaluate, (EvaluatePlan{64, {{8, 0.5}, {0, 2}, {1, 1}, {2.5, 1}}}));
 }
 
+TEST(JobConfig, RulesOverAllUpdatesNeedNoSumsButUpdatesToChooseFrom) {
+  const std::string median = "[strategy]\nname = \"median\"\n";
+  const auto at_the_limit = parsed(with_model(median + "[pace]\ncohort = 5000\ngoal = 4096\n"));
+  EXPECT_EQ(at_the_limit.strategy, "median");
+  EXPECT_EQ(at_the_limit.round.pace.goal, 4096U);
+  // Too much for exact sums, which there are none of.
+  EXPECT_EQ(
+      problems(with_model(median + "[pace]\ncohort = 4096\n[limits]\nexamples_max = 4294967296"
+                                   "\nvalue_max = 1e9\n")),
+      "");
+  EXPECT_EQ(problems(with_model(median + "[pace]\ncohort = 3\nmin_reports = 3\n")), "");
+  EXPECT_NE(problems(with_model(median + "[pace]\ncohort = 4\n")), "");  // min_reports is 2 then
+  EXPECT_NE(problems(with_model(median + "[pace]\ncohort = 4097\n")), "");
+
+  const auto trimmed = parsed(with_model("[strategy]\nname = \"trimmed_mean\"\n"));
+  EXPECT_EQ(std::get<double>(trimmed.strategy_options.at("trim")), 0.1);
+  const std::string nothing = "[strategy]\nname = \"trimmed_mean\"\ntrim = 0\n";
+  EXPECT_EQ(problems(with_model(nothing + "[pace]\ncohort = 1\n")), "") << "the plain mean";
+  for (const char* codec : {"random_k", "sign", "rotated", "qsgd"}) {
+    EXPECT_EQ(problems(with_model(median + "[compress]\ncodec = \"" + codec + "\"\n")), "")
+        << codec;
+  }
+  EXPECT_NE(problems(with_model(median + "[compress]\ncodec = \"uniform\"\n[[compress.tensors]]\n"
+                                         "tensors = \"*.bias\"\ncodec = \"ternary\"\n")),
+            "");
+}
+
 TEST(JobConfig, SaysWhatIsWrong) {
   // After the model and [job] the rest begins in line 8.
   const std::pair<const char*, const char*> cases[] = {
@@ -306,7 +333,8 @@ TEST(JobConfig, SaysWhatIsWrong) {
        "job.toml:9:10: stop.metric = \"accuracy\": [evaluation] fraction is 0, so nothing is ever "
        "measured; expected a fraction above 0"},
       {"[strategy]\nname = \"fedavgg\"\nanything = 1",
-       "job.toml:9:8: strategy.name = \"fedavgg\": expected \"fedavg\"; did you mean 'fedavg'?"},
+       "job.toml:9:8: strategy.name = \"fedavgg\": expected one of \"fedavg\", \"median\", "
+       "\"trimmed_mean\"; did you mean 'fedavg'?"},
       {"[strategy]\nserver_lr = 1.0",
        "job.toml:9:1: strategy.server_lr: unknown key; known here: server_learning_rate, "
        "weighting"},
@@ -323,6 +351,24 @@ TEST(JobConfig, SaysWhatIsWrong) {
        "did you mean 'uniform'?"},
       {"[strategy]\nweighting = 1",
        "job.toml:9:13: strategy.weighting = 1: expected one of \"examples\", \"uniform\""},
+      {"[strategy]\nname = \"trimmed_mean\"\ntrim = 0.5",
+       "job.toml:10:8: strategy.trim = 0.5: expected a number from 0 to 0.49"},
+      {"[strategy]\nname = \"median\"\ntrim = 0.1",
+       "job.toml:10:1: strategy.trim: unknown key; known here: server_learning_rate"},
+      {"[strategy]\nname = \"median\"\n[pace]\ncohort = 5000\ngoal = 4097",
+       "job.toml:12:8: pace.goal = 4097: strategy \"median\" looks at all updates of a round at "
+       "once; "
+       "expected at most 4096, the updates it takes: lower goal"},
+      {"[strategy]\nname = \"trimmed_mean\"\n[pace]\ncohort = 5\nmin_reports = 2",
+       "job.toml:12:15: pace.min_reports = 2: expected at least 3: strategy \"trimmed_mean\" "
+       "protects "
+       "from no device when there are fewer updates; raise min_reports"},
+      {"[strategy]\nname = \"median\"\n[compress]\ncodec = \"top_k\"",
+       "job.toml:11:9: compress.codec = \"top_k\": \"top_k\" sends other elements from each "
+       "device, "
+       "so that strategy \"median\" would find 0 in the middle of most; expected another codec, "
+       "such "
+       "as random_k, or strategy \"fedavg\""},
       {"[codec]\nname = \"none\"",
        "job.toml:8:2: codec: unknown key; known here: compress, evaluation, job, limits, model, "
        "pace, "

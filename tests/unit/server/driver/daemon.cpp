@@ -8,6 +8,7 @@
 
 #include "common/base/log.hpp"
 #include "common/base/rng.hpp"
+#include "common/codec/update.hpp"
 #include "common/crypto/digest.hpp"
 
 namespace chorus::server::test {
@@ -129,8 +130,20 @@ std::vector<float> FakeDevice::update_for(const Assignment& assignment, const st
   for (float& value : base) {
     const double noise = rng.uniform() - 0.5;
     value = static_cast<float>(0.1 * noise - 0.01 * static_cast<double>(value));
+    if (name.starts_with("liar")) value *= -100.0F;
   }
   return base;
+}
+
+std::vector<std::byte> FakeDevice::body_for(const Assignment& assignment, const std::string& name) {
+  const auto values = update_for(assignment, name);
+  const auto& plan = std::get<TrainPlan>(assignment.work.plan);
+  if (plan.compression) {
+    const auto form = codec::UpdateForm::of(plan, assignment.model->layout()).value();
+    return codec::encode_update(form, values).value();
+  }
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
 }
 
 wire::Offer FakeDevice::offer_for(const Assignment& assignment, const std::string& name) {
@@ -142,9 +155,9 @@ wire::Offer FakeDevice::offer_for(const Assignment& assignment, const std::strin
   offer.seconds = 0.5;
   offer.metrics = {{"loss", 0.25 * static_cast<double>(name.size())}};
   if (offer.task.kind == TaskKind::evaluate) return offer;
-  const auto values = update_for(assignment, name);
-  offer.bytes = values.size() * sizeof(float);
-  offer.digest = body_digest(std::as_bytes(std::span(values)));
+  const auto body = body_for(assignment, name);
+  offer.bytes = body.size();
+  offer.digest = body_digest(body);
   return offer;
 }
 
@@ -154,15 +167,15 @@ void FakeDevice::offer(const Assignment& assignment) {
   const OfferDecision& decision = decisions.back();
   if (decision.kind == OfferDecision::Kind::refuse && automatic) free();
   if (decision.kind != OfferDecision::Kind::take) return;
-  auto values = update_for(assignment, key_.client.value);
-  net::spawn(daemon_.context.control, upload(decision.target, std::move(values)), "an upload");
+  auto body = body_for(assignment, key_.client.value);
+  net::spawn(daemon_.context.control, upload(decision.target, std::move(body)), "an upload");
 }
 
 // As server/net/transfer.cpp does it, in two chunks.
 asio::awaitable<void> FakeDevice::upload(std::shared_ptr<const UploadTarget> target,
-                                         std::vector<float> values) {
+                                         std::vector<std::byte> body) {
   const auto self = shared_from_this();
-  const auto bytes = std::as_bytes(std::span(values));
+  const std::span<const std::byte> bytes(body);
   auto store = [&target, &bytes]() -> Result<void> {
     auto stored = target->journal->begin(target->meta);
     if (!stored) return std::move(stored).error();

@@ -106,8 +106,10 @@ class FakeDevice final : public SessionLink, public std::enable_shared_from_this
 
   void ready() { daemon_.board->ready(key_); }
   void leave() { daemon_.board->disconnected(key_); }
-  /// What this device would send for a task.
+  /// What this device would send for a task. A "liar…" says −100 times what it should.
   static std::vector<float> update_for(const Assignment& assignment, const std::string& name);
+  /// The same as the plan's compression wants it.
+  static std::vector<std::byte> body_for(const Assignment& assignment, const std::string& name);
   static wire::Offer offer_for(const Assignment& assignment, const std::string& name);
   /// Offers and uploads.
   void offer(const Assignment& assignment);
@@ -125,7 +127,7 @@ class FakeDevice final : public SessionLink, public std::enable_shared_from_this
 
  private:
   boost::asio::awaitable<void> upload(std::shared_ptr<const UploadTarget> target,
-                                      std::vector<float> values);
+                                      std::vector<std::byte> body);
   void on_message(const wire::Message& message);
   void free();
 

@@ -231,6 +231,24 @@ TEST_F(Failures, OfReadingABodyInTheMiddleOfAFold) {
   expect_recovery(*job, toml, "corrupt_data");
 }
 
+TEST_F(Failures, OfReadingABodyWhenAllAreCombined) {
+  const std::string toml = job_toml(
+      "[strategy]\nname = \"median\"\n[evaluation]\nfraction = 0\n"
+      "[pace]\ncohort = 3\nmin_reports = 3\ndeadline = \"0s\"\nselection_deadline = \"0s\"\n",
+      "job",
+      1);
+  const auto job = start(toml);
+  std::optional<Unreadable> unreadable;
+  devices_[2]->on_accepted = [&] {
+    if (!unreadable) hide(unreadable, Hidden::all, *devices_[2], folder_.path());
+  };
+  mend = [&] { unreadable.reset(); };
+  ASSERT_TRUE(reaches(*job, JobPhase::degraded));
+  ASSERT_EQ(job->machine().phase(), RoundPhase::finalising);
+  ASSERT_TRUE(job->control(JobVerb::resume));  // it is not mended yet
+  expect_recovery(*job, toml, "corrupt_data");
+}
+
 TEST_F(Failures, ResumingAsksForNothingThatIsStillOnItsWay) {
   const std::string toml = job_toml("[evaluation]\nfraction = 0\n", "job", 1);
   const auto job = start(toml);

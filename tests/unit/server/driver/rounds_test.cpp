@@ -248,6 +248,17 @@ TEST(JobRunnerRestart, WithCompressedVersionsAtAnyStepGivesTheSameModel) {
   expect_same_after_every_crash({}, "[compress.down]\ncodec = \"top_k\"\ndensity = 0.2\n");
 }
 
+// No sums: the updates stay in the journal until the round ends, whatever the checkpoints' size.
+TEST(JobRunnerRestart, OfAMedianAtAnyStepGivesTheSameModel) {
+  DaemonOptions options;
+  options.checkpoint_after = 1;
+  options.segment_bytes = 256;
+  expect_same_after_every_crash(options,
+                                "[strategy]\nname = \"median\"\n[compress]\ncodec = \"uniform\"\n"
+                                "[pace]\ncohort = 3\nmin_reports = 3\ndeadline = \"0s\"\n"
+                                "selection_deadline = \"0s\"\n");
+}
+
 TEST(JobRunnerRestart, APauseThatWaitedForTheRoundSurvives) {
   Folder folder;
   {

@@ -12,7 +12,9 @@ namespace {
 
 class FakeBase final : public VersionReader {
  public:
-  explicit FakeBase(std::vector<float> values) : values_(std::move(values)) {}
+  explicit FakeBase(std::vector<float> values) : values_(std::move(values)) {
+    layout_.parameters = values_.size();
+  }
   const VersionInfo& info() const override { return info_; }
   const TensorLayout& layout() const override { return layout_; }
   const ModelSpec& model() const override { return model_; }
@@ -87,12 +89,18 @@ Model model_of(std::size_t parameters) {
   return model;
 }
 
+Result<void> written(const Lane& lane, const FakeBase& base, FakeNext& next) {
+  const TwiceAndMean strategy;
+  NextModel model(strategy, base, next);
+  return append_mean(lane, model);
+}
+
 TEST(NextModel, IsWholeAndInOrder) {
   for (const std::size_t parameters : {std::size_t{1}, std::size_t{65536}, std::size_t{200'003}}) {
     const Model model = model_of(parameters);
     const FakeBase base(model.base);
     FakeNext next;
-    ASSERT_TRUE(write_next_model(TwiceAndMean(), model.lane, base, next));
+    ASSERT_TRUE(written(model.lane, base, next));
     ASSERT_EQ(next.values.size(), parameters);
     for (std::size_t i = 0; i < parameters; ++i) {
       ASSERT_EQ(next.values[i], 2.0F * model.base[i] + model.mean[i]) << i;
@@ -119,7 +127,7 @@ TEST(NextModel, BuffersAreTheMeanWhateverTheStrategyDoes) {
     std::fill_n(buffer.begin() + static_cast<std::ptrdiff_t>(run.first), run.count, true);
   }
   FakeNext next;
-  ASSERT_TRUE(write_next_model(TwiceAndMean(), model.lane, base, next));
+  ASSERT_TRUE(written(model.lane, base, next));
   ASSERT_EQ(next.values.size(), parameters);
   for (std::size_t i = 0; i < parameters; ++i) {
     const float factor = buffer[i] ? 1.0F : 2.0F;
@@ -131,7 +139,7 @@ TEST(NextModel, GivesTheMemoryOfALargeBaseUp) {
   const Model model = model_of(5U << 20U);
   const FakeBase base(model.base);
   FakeNext next;
-  ASSERT_TRUE(write_next_model(TwiceAndMean(), model.lane, base, next));
+  ASSERT_TRUE(written(model.lane, base, next));
   EXPECT_EQ(base.forgotten, 5U << 20U);
 }
 
@@ -140,9 +148,9 @@ TEST(NextModel, AFailingDiskFailsTheRound) {
   FakeBase base(model.base);
   FakeNext next;
   next.room = 100'000;
-  EXPECT_EQ(write_next_model(TwiceAndMean(), model.lane, base, next).error().code, errc::disk_full);
+  EXPECT_EQ(written(model.lane, base, next).error().code, errc::disk_full);
   base.fails = true;
-  EXPECT_EQ(write_next_model(TwiceAndMean(), model.lane, base, next).error().code, errc::io_failed);
+  EXPECT_EQ(written(model.lane, base, next).error().code, errc::io_failed);
 }
 
 }  // namespace
