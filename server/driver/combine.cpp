@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -26,19 +27,39 @@ unsigned threads_for(const Context& context, std::uint64_t updates) {
   return static_cast<unsigned>(std::clamp<std::uint64_t>(fit, 1, context.compute_threads));
 }
 
-asio::awaitable<Result<void>> combine_stretch(const Context& context,
-                                              const SetRule& rule,
-                                              const SetLane& lane,
-                                              std::uint64_t at,
-                                              std::span<float> mean) {
+/// What the work needs besides the updates. The lane refers to the window, the mean to the lane.
+struct Desk {
+  std::unique_ptr<UpdateWindow> window;
+  std::optional<SetLane> lane;
+  SetRule::Mean fill;
+  std::vector<float> mean;
+};
+
+Result<void> set_up(Desk& desk, const SetRule& rule, const UpdateSet& updates, unsigned threads) {
+  CHORUS_TRY(desk.window, UpdateWindow::create(updates));
+  CHORUS_TRY(desk.lane, SetLane::create(*desk.window, {threads, kSetLaneBytesMax}));
+  desk.fill = rule.mean_of(*desk.lane);
+  desk.mean.resize(static_cast<std::size_t>(std::min(kWindowElements, updates.parameters())));
+  return {};
+}
+
+/// The mean where the window stands, which begins at `first`.
+asio::awaitable<Result<void>> combine_window(const Context& context,
+                                             const Desk& desk,
+                                             std::uint64_t first,
+                                             std::span<float> mean) {
+  const std::size_t updates = desk.window->updates();
+  UpdateWindow& window = *desk.window;
+  auto load = [&window](std::size_t update) { return window.load(update); };
+  if (window.loads()) CHORUS_CO_OK(co_await run_parts(context, updates, std::move(load)));
   const std::size_t parts =
-      std::clamp<std::size_t>(mean.size() / kPartMin, 1, threads_for(context, lane.updates()));
-  auto combine = [&rule, &lane, at, mean, parts](std::size_t part) {
-    const std::size_t first = mean.size() * part / parts;
-    const std::size_t last = mean.size() * (part + 1) / parts;
-    return rule.combine(lane, at + first, mean.subspan(first, last - first));
+      std::clamp<std::size_t>(mean.size() / kPartMin, 1, threads_for(context, updates));
+  auto fill = [&desk, first, mean, parts](std::size_t part) {
+    const std::size_t begin = mean.size() * part / parts;
+    const std::size_t end = mean.size() * (part + 1) / parts;
+    return desk.fill(first + begin, mean.subspan(begin, end - begin));
   };
-  auto done = co_await run_parts(context, parts, std::move(combine));
+  auto done = co_await run_parts(context, parts, std::move(fill));
   co_return done;
 }
 
@@ -73,24 +94,18 @@ asio::awaitable<Result<void>> combine_updates(const Context& context,
                                               const SetRule& rule,
                                               const UpdateSet& updates,
                                               NextModel& next) {
-  CHORUS_CO_TRY(const auto window, UpdateWindow::create(updates));
-  const SetLaneBudget budget{threads_for(context, updates.updates()), kSetLaneBytesMax};
-  CHORUS_CO_TRY(const SetLane lane, SetLane::create(*window, budget));
-  std::vector<float> mean(
-      static_cast<std::size_t>(std::min(kWindowElements, updates.parameters())));
+  Desk desk;
+  const unsigned threads = threads_for(context, updates.updates());
+  auto begin = [&desk, &rule, &updates, threads] { return set_up(desk, rule, updates, threads); };
+  CHORUS_CO_OK(co_await net::run_on(context.compute, std::move(begin)));
   for (std::uint64_t at = 0; at < updates.parameters();) {
-    const UpdateRun run = window->move_to(at);
-    const auto stretch = std::span(mean).first(static_cast<std::size_t>(run.count));
-    if (run.sent && updates.coded()) {
-      auto load = [&window](std::size_t update) { return window->load(update); };
-      CHORUS_CO_OK(co_await run_parts(context, updates.updates(), std::move(load)));
-    }
-    if (run.sent) {
-      CHORUS_CO_OK(co_await combine_stretch(context, rule, lane, at, stretch));
-    } else {
-      std::fill(stretch.begin(), stretch.end(), 0.0F);
-    }
-    auto append = [&next, stretch] { return next.append(stretch); };
+    const UpdateRun run = desk.window->move_to(at);
+    const auto mean = std::span(desk.mean).first(static_cast<std::size_t>(run.count));
+    if (run.sent) CHORUS_CO_OK(co_await combine_window(context, desk, at, mean));
+    auto append = [&next, &run, mean] {
+      if (!run.sent) std::fill(mean.begin(), mean.end(), 0.0F);
+      return next.append(mean);
+    };
     CHORUS_CO_OK(co_await net::run_on(context.compute, std::move(append)));
     at += run.count;
   }

@@ -63,10 +63,10 @@ Result<kernels::Rows> SetLane::Tile::load(std::uint64_t first, std::uint64_t cou
 }
 
 Result<void> trimmed_mean(const SetLane& lane,
-                          std::size_t trim,
+                          const kernels::ColumnOrder& order,
                           std::uint64_t first,
                           std::span<float> mean) {
-  const kernels::ColumnOrder order(lane.updates(), trim);
+  CHORUS_ASSERT(order.rows() == lane.updates());
   CHORUS_TRY(auto scratch, tensor::AlignedBuffer<float>::create(order.scratch_floats()));
   CHORUS_TRY(auto tile, lane.tile());
   for (std::size_t at = 0; at < mean.size();) {

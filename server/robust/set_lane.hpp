@@ -67,17 +67,19 @@ class SetLane {
   std::uint64_t width_;
 };
 
-/// mean[i] = the mean of coordinate first + i over the updates without the `trim` least and the
-/// `trim` largest values; with kernels::median_trim(lane.updates()) the coordinate-wise median.
-/// Formula, ties and zeros: kernels::trimmed_mean_f32. Every update counts alike.
+/// mean[i] = the mean of coordinate first + i over the updates without the order.trim() least and
+/// largest values; with kernels::median_trim(lane.updates()) the coordinate-wise median. Formula,
+/// ties and zeros: kernels::trimmed_mean_f32. Every update counts alike.
 ///
-/// @param mean  f32[n]. Disjoint ranges may be asked for by several threads at once
-/// @pre 2·trim < lane.updates(), the range lies within the parameters
+/// @param order  of lane.updates() rows; made once for all ranges: of thousands that takes
+/// milliseconds
+/// @param mean   f32[n]. Disjoint ranges may be asked for by several threads at once
+/// @pre the range lies within the parameters
 /// @errors of reading an update; busy: there is not enough memory
 /// @determinism a function of the set of updates: neither their order, nor the budget, the ranges,
 ///              the threads or the instruction set matter
 Result<void> trimmed_mean(const SetLane& lane,
-                          std::size_t trim,
+                          const kernels::ColumnOrder& order,
                           std::uint64_t first,
                           std::span<float> mean);
 

@@ -52,7 +52,7 @@ std::span<float> UpdateWindow::row(std::size_t update) {
 }
 
 Result<void> UpdateWindow::load(std::size_t update) {
-  if (!updates_.coded()) return {};
+  if (!loads()) return {};
   return updates_.read(update, first_, row(update));
 }
 
@@ -60,7 +60,7 @@ Result<void> UpdateWindow::read(std::size_t update,
                                 std::uint64_t first,
                                 std::span<float> into) const {
   CHORUS_ASSERT(first >= first_ && first + into.size() <= first_ + count_);
-  if (!updates_.coded()) return updates_.read(update, first, into);
+  if (!loads()) return updates_.read(update, first, into);
   std::copy_n(rows_.data() + update * width_ + (first - first_), into.size(), into.begin());
   return {};
 }

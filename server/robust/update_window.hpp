@@ -28,6 +28,8 @@ class UpdateWindow final : public UpdateSet {
   /// To the run at `first`, or as much of it as fits, or several short ones. Nobody may be reading.
   /// @pre first < parameters()
   UpdateRun move_to(std::uint64_t first);
+  /// Whether load() has anything to do: the updates are coded.
+  bool loads() const { return updates_.coded(); }
   /// Decodes one update's part, once after each move to what is sent; different ones on several
   /// threads at once.
   /// @errors of reading the update

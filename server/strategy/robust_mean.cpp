@@ -63,13 +63,14 @@ class RobustMean final : public Strategy, private SetRule {
  private:
   std::uint64_t updates_min() const override { return trim_ == 0.0 ? 1 : kUpdatesMin; }
 
-  Result<void> combine(const SetLane& updates,
-                       std::uint64_t first,
-                       std::span<float> mean) const override {
+  Mean mean_of(const SetLane& updates) const override {
     const std::size_t count = updates.updates();
     const std::size_t trim = trim_ ? static_cast<std::size_t>(trimmed_updates(*trim_, count))
                                    : kernels::median_trim(count);
-    return trimmed_mean(updates, trim, first, mean);
+    return [&updates, order = kernels::ColumnOrder(count, trim)](std::uint64_t first,
+                                                                 std::span<float> mean) {
+      return trimmed_mean(updates, order, first, mean);
+    };
   }
 
   TrainPlan plan_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -47,13 +48,12 @@ class SetRule {
   virtual ~SetRule() = default;
   /// With fewer it protects from nobody: a job's min_reports is at least this.
   virtual std::uint64_t updates_min() const = 0;
-  /// The mean update of parameters [first, first + mean.size()). Several threads at once.
-  /// @pre 1 <= updates.updates() <= kSetUpdatesMax
+  /// Fills in the mean update of parameters [first, first + mean.size()). Several threads at once.
   /// @errors of reading an update; busy: there is not enough memory
-  /// @determinism a function of the set of updates and of nothing else
-  virtual Result<void> combine(const SetLane& updates,
-                               std::uint64_t first,
-                               std::span<float> mean) const = 0;
+  using Mean = std::function<Result<void>(std::uint64_t first, std::span<float> mean)>;
+  /// @param updates  1..kSetUpdatesMax of them; outlive what is returned
+  /// @determinism    a function of the set of updates and of nothing else
+  virtual Mean mean_of(const SetLane& updates) const = 0;
 };
 
 class Strategy {

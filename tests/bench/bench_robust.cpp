@@ -167,7 +167,8 @@ std::shared_ptr<Staged> stage(std::size_t elements) {
 Task staged_median(std::size_t elements) {
   return {[staged = stage(elements), mean = std::vector<float>(elements)]() mutable {
     const auto lane = server::SetLane::create(*staged->set, {}).value();
-    server::trimmed_mean(lane, kernels::median_trim(kUpdates), 0, mean).value();
+    const kernels::ColumnOrder order(kUpdates, kernels::median_trim(kUpdates));
+    server::trimmed_mean(lane, order, 0, mean).value();
   }};
 }
 

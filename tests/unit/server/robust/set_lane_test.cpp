@@ -45,13 +45,14 @@ std::uint64_t least_budget(const UpdateSet& set, unsigned threads) {
 
 std::vector<float> trimmed(const SetLane& lane, std::size_t trim, unsigned threads) {
   std::vector<float> mean(lane.parameters());
+  const kernels::ColumnOrder order(lane.updates(), trim);
   std::vector<std::thread> running;
   for (unsigned t = 0; t < threads; ++t) {
     running.emplace_back([&, t] {
       const std::size_t first = mean.size() * t / threads;
       const std::size_t last = mean.size() * (t + 1) / threads;
       const auto part = std::span(mean).subspan(first, last - first);
-      const auto done = trimmed_mean(lane, trim, first, part);
+      const auto done = trimmed_mean(lane, order, first, part);
       EXPECT_TRUE(done) << done.error().to_string();
     });
   }
@@ -184,8 +185,9 @@ TEST(SetLane, RefusesABodyOfAnotherLengthAndReportsADiskThatFails) {
   const auto set = staged_updates({test::update_of(values_of(100, 2)), broken}, 100).value();
   const SetLane lane = SetLane::create(*set, {}).value();
   std::vector<float> mean(100);
-  EXPECT_EQ(trimmed_mean(lane, 0, 0, mean).error().code, errc::io_failed);
-  EXPECT_TRUE(trimmed_mean(lane, 0, 0, std::span(mean).first(10)));
+  const kernels::ColumnOrder order(2, 0);
+  EXPECT_EQ(trimmed_mean(lane, order, 0, mean).error().code, errc::io_failed);
+  EXPECT_TRUE(trimmed_mean(lane, order, 0, std::span(mean).first(10)));
   Gram gram = Gram::create(lane).value();
   EXPECT_EQ(gram.sum_part(Gram::kParts - 1).error().code, errc::io_failed);
 }

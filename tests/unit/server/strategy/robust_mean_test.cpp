@@ -38,7 +38,7 @@ std::vector<float> combined(const Strategy& strategy,
   const auto set = staged_updates(std::move(bodies), parameters).value();
   const SetLane lane = SetLane::create(*set, {}).value();
   std::vector<float> mean(parameters - first);
-  EXPECT_TRUE(strategy.set_rule()->combine(lane, first, mean));
+  EXPECT_TRUE(strategy.set_rule()->mean_of(lane)(first, mean));
   return mean;
 }
 
