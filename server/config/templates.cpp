@@ -127,12 +127,15 @@ type = "dense"
 units = 10
 
 [strategy]
-# How updates become the next model. [fedavg]
+# How updates become the next model: "fedavg", or "median" and "trimmed_mean", which some liars
+# among the devices do not sway (docs/strategies.md). [fedavg]
 name = "fedavg"
-# Of fedavg: step along the mean update. [1.0]
+# Step along the mean update, or the median. [1.0]
 server_learning_rate = 1.0
 # Of fedavg: devices count by their "examples", or all alike: "uniform". [examples]
 weighting = "examples"
+# Of trimmed_mean: share of the updates left out at either end, of each parameter. [0.1]
+# trim = 0.1
 
 [train]
 # How long a device trains: one of epochs, steps, examples or seconds. [epochs = 1]
