@@ -1,15 +1,7 @@
-// How fast updates are compressed and folded. Reads one order per line, NAME ELEMENTS SECONDS, and
-// answers each with one line of JSON, {"gb_per_s": …} of float32, so that deploy/bench/codec can
-// take turns with tests/bench/peer_numpy.py, which speaks the same.
+// How fast updates are compressed and folded; takes orders (orders.hpp) of deploy/bench/codec.
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cstdlib>
-#include <functional>
-#include <iostream>
-#include <map>
-#include <sstream>
-#include <string>
 #include <vector>
 
 #include "chorus/kernels/codes.hpp"
@@ -17,21 +9,16 @@
 #include "chorus/kernels/training.hpp"
 #include "common/base/rng.hpp"
 #include "common/codec/method.hpp"
+#include "tests/bench/orders.hpp"
 
 namespace chorus {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Task;
 
 constexpr std::size_t kUpdates = kernels::kFoldInputsMax;
 constexpr std::size_t kTile = 16384;
 constexpr codec::Keys kKeys{.round = 1, .device = 2};
-
-/// Something to time, and how many updates' worth of floats it deals with.
-struct Task {
-  std::function<void()> run;
-  std::size_t updates = 1;
-};
 
 std::vector<float> values(std::size_t n) {
   Rng rng(3);
@@ -84,8 +71,8 @@ Task reading(std::size_t n) {
   return {[x = values(n)] { static_cast<void>(kernels::stats_f32(x)); }};
 }
 
-const std::map<std::string, std::function<Task(std::size_t)>>& tasks() {
-  static const std::map<std::string, std::function<Task(std::size_t)>> all{
+const bench::Tasks& tasks() {
+  static const bench::Tasks all{
       {"read", reading},
       {"fold_f32", [](auto n) { return folding({.kind = CodecKind::f32}, n); }},
       {"fold8", [](auto n) { return folding({.kind = CodecKind::uniform, .bits = 8}, n); }},
@@ -101,37 +88,9 @@ const std::map<std::string, std::function<Task(std::size_t)>>& tasks() {
   return all;
 }
 
-double gb_per_s(const Task& task, std::size_t n, double seconds) {
-  task.run();
-  const auto begin = Clock::now();
-  double best = 1e9;
-  do {
-    const auto start = Clock::now();
-    task.run();
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
-  } while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds);
-  return 4e-9 * static_cast<double>(n * task.updates) / best;
-}
-
 }  // namespace
 }  // namespace chorus
 
 int main() {
-  std::string line;
-  while (std::getline(std::cin, line)) {
-    std::istringstream words(line);
-    std::string name;
-    std::size_t elements = 0;
-    double seconds = 0.0;
-    words >> name >> elements >> seconds;
-    const auto task = chorus::tasks().find(name);
-    if (!words || task == chorus::tasks().end()) {
-      std::cerr << "bench_codec: cannot read the order '" << line << "'\n";
-      return 1;
-    }
-    std::cout << "{\"gb_per_s\": " << chorus::gb_per_s(task->second(elements), elements, seconds)
-              << "}\n"
-              << std::flush;
-  }
-  return 0;
+  return chorus::bench::take_orders("bench_codec", chorus::tasks());
 }

@@ -1,21 +1,16 @@
-// How fast rules over all updates at once are. Reads one order per line, NAME ELEMENTS SECONDS, and
-// answers each with one line of JSON, {"seconds": …, "gb_per_s": …} (of the updates' float32), so
-// that deploy/bench/robust can take turns with tests/bench/peer_numpy.py, which speaks the same.
+// How fast rules over all updates at once are; takes orders (orders.hpp) of deploy/bench/robust.
 //
 //   read       the updates only read
 //   median, trimmed_mean, gram, each of 50 updates (median_10 of 10) in memory
 //   …_2        the same on two threads, each half of the coordinates
 //   …_staged   of bodies in files of the journal, through server/robust
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,12 +20,13 @@
 #include "common/crypto/digest.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 #include "server/robust/set_lane.hpp"
+#include "tests/bench/orders.hpp"
 #include "tests/support/temp_folder.hpp"
 
 namespace chorus {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Task;
 using kernels::ColumnOrder;
 using kernels::Rows;
 using tensor::AlignedBuffer;
@@ -69,12 +65,6 @@ Rows part_of(const Updates& all, std::size_t updates, std::size_t part, std::siz
   return {all.values.data() + cut(part), updates, cut(part + 1) - cut(part), all.stride};
 }
 
-/// Something to time, and how many updates it deals with.
-struct Task {
-  std::function<void()> run;
-  std::size_t updates = kUpdates;
-};
-
 void on_threads(std::size_t threads, const std::function<void(std::size_t)>& work) {
   std::vector<std::thread> others;
   for (std::size_t t = 1; t < threads; ++t) others.emplace_back(work, t);
@@ -99,17 +89,19 @@ Task averaging(std::size_t elements, std::size_t updates, std::size_t trim, std:
 
 Task multiplying(std::size_t elements, std::size_t threads) {
   return {[=, &all = updates_of(elements)] {
-    std::vector<double> products(kUpdates * kUpdates * threads);
-    on_threads(threads, [&](std::size_t t) {
-      AlignedBuffer<double> sums(kernels::gram_doubles(kUpdates), Fill::zero);
-      AlignedBuffer<double> scratch(kUpdates * kernels::kGramScratch);
-      kernels::gram_add_f32(part_of(all, kUpdates, t, threads), scratch.span(), sums.span());
-      kernels::gram_finish(
-          kUpdates,
-          sums.span(),
-          std::span(products).subspan(t * kUpdates * kUpdates, kUpdates * kUpdates));
-    });
-  }};
+            std::vector<double> products(kUpdates * kUpdates * threads);
+            on_threads(threads, [&](std::size_t t) {
+              AlignedBuffer<double> sums(kernels::gram_doubles(kUpdates), Fill::zero);
+              AlignedBuffer<double> scratch(kUpdates * kernels::kGramScratch);
+              kernels::gram_add_f32(
+                  part_of(all, kUpdates, t, threads), scratch.span(), sums.span());
+              kernels::gram_finish(
+                  kUpdates,
+                  sums.span(),
+                  std::span(products).subspan(t * kUpdates * kUpdates, kUpdates * kUpdates));
+            });
+          },
+          kUpdates};
 }
 
 using Line [[gnu::vector_size(64)]] = std::uint64_t;
@@ -117,21 +109,22 @@ using Line [[gnu::vector_size(64)]] = std::uint64_t;
 // One update after the other: the fastest way there is to read them all once.
 Task reading(std::size_t elements) {
   return {[&all = updates_of(elements)] {
-    constexpr std::size_t kAside = 4;
-    Line seen[kAside] = {};
-    for (std::size_t k = 0; k < kUpdates; ++k) {
-      const float* const row = all.values.data() + k * all.stride;
-      for (std::size_t i = 0; i + kAside * kLineFloats <= all.elements;) {
-        for (std::size_t j = 0; j < kAside; ++j, i += kLineFloats) {
-          Line line;
-          std::memcpy(&line, row + i, sizeof line);
-          seen[j] |= line;
-        }
-      }
-    }
-    const std::uint64_t read = seen[0][0] | seen[1][0] | seen[2][0] | seen[3][0];
-    asm volatile("" : : "r"(read));  // the compiler must take it for used
-  }};
+            constexpr std::size_t kAside = 4;
+            Line seen[kAside] = {};
+            for (std::size_t k = 0; k < kUpdates; ++k) {
+              const float* const row = all.values.data() + k * all.stride;
+              for (std::size_t i = 0; i + kAside * kLineFloats <= all.elements;) {
+                for (std::size_t j = 0; j < kAside; ++j, i += kLineFloats) {
+                  Line line;
+                  std::memcpy(&line, row + i, sizeof line);
+                  seen[j] |= line;
+                }
+              }
+            }
+            const std::uint64_t read = seen[0][0] | seen[1][0] | seen[2][0] | seen[3][0];
+            asm volatile("" : : "r"(read));  // the compiler must take it for used
+          },
+          kUpdates};
 }
 
 /// The same updates in a journal.
@@ -166,24 +159,27 @@ std::shared_ptr<Staged> stage(std::size_t elements) {
 
 Task staged_median(std::size_t elements) {
   return {[staged = stage(elements), mean = std::vector<float>(elements)]() mutable {
-    const auto lane = server::SetLane::create(*staged->set, {}).value();
-    const kernels::ColumnOrder order(kUpdates, kernels::median_trim(kUpdates));
-    server::trimmed_mean(lane, order, 0, mean).value();
-  }};
+            const auto lane = server::SetLane::create(*staged->set, {}).value();
+            const kernels::ColumnOrder order(kUpdates, kernels::median_trim(kUpdates));
+            server::trimmed_mean(lane, order, 0, mean).value();
+          },
+          kUpdates};
 }
 
 Task staged_gram(std::size_t elements) {
   return {[staged = stage(elements)] {
-    const auto lane = server::SetLane::create(*staged->set, {}).value();
-    auto gram = server::Gram::create(lane).value();
-    for (std::size_t part = 0; part < server::Gram::kParts; ++part) gram.sum_part(part).value();
-    static_cast<void>(gram.products());
-  }};
+            const auto lane = server::SetLane::create(*staged->set, {}).value();
+            auto gram = server::Gram::create(lane).value();
+            for (std::size_t part = 0; part < server::Gram::kParts; ++part)
+              gram.sum_part(part).value();
+            static_cast<void>(gram.products());
+          },
+          kUpdates};
 }
 
-const std::map<std::string, std::function<Task(std::size_t)>>& tasks() {
+const bench::Tasks& tasks() {
   constexpr std::size_t kMedian = kernels::median_trim(kUpdates);
-  static const std::map<std::string, std::function<Task(std::size_t)>> all{
+  static const bench::Tasks all{
       {"read", reading},
       {"median", [](auto n) { return averaging(n, kUpdates, kMedian, 1); }},
       {"median_2", [](auto n) { return averaging(n, kUpdates, kMedian, 2); }},
@@ -198,39 +194,9 @@ const std::map<std::string, std::function<Task(std::size_t)>>& tasks() {
   return all;
 }
 
-double best_seconds(const Task& task, double seconds) {
-  task.run();
-  const auto begin = Clock::now();
-  double best = 1e9;
-  do {
-    const auto start = Clock::now();
-    task.run();
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
-  } while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds);
-  return best;
-}
-
 }  // namespace
 }  // namespace chorus
 
 int main() {
-  std::string line;
-  while (std::getline(std::cin, line)) {
-    std::istringstream words(line);
-    std::string name;
-    std::size_t elements = 0;
-    double seconds = 0.0;
-    words >> name >> elements >> seconds;
-    const auto task = chorus::tasks().find(name);
-    if (!words || task == chorus::tasks().end()) {
-      std::cerr << "bench_robust: cannot read the order '" << line << "'\n";
-      return 1;
-    }
-    const chorus::Task work = task->second(elements);
-    const double best = chorus::best_seconds(work, seconds);
-    const double bytes = 4.0 * static_cast<double>(elements * work.updates);
-    std::cout << "{\"seconds\": " << best << ", \"gb_per_s\": " << 1e-9 * bytes / best << "}\n"
-              << std::flush;
-  }
-  return 0;
+  return chorus::bench::take_orders("bench_robust", chorus::tasks());
 }
