@@ -19,8 +19,12 @@ namespace {
 // A smaller version stays in memory between tasks; a larger one is read from the cache again.
 constexpr std::uint64_t kKeepBytesMax = 64ULL << 20U;
 
-// What does not come out right this often in a row will not.
-constexpr unsigned kBrokenStepsMax = 2;
+// Versions that are fetched as files after steps did not come out right: once is an accident, but
+// then 4, 16, 64.
+std::uint64_t versions_without_steps(unsigned broken) {
+  constexpr unsigned kBrokenMax = 4;
+  return broken < 2 ? 0 : std::uint64_t{1} << (2 * (std::min(broken, kBrokenMax) - 1));
+}
 
 bool ends_with(const codec::VersionSteps& all, const codec::VersionSteps& last) {
   if (last.steps.size() > all.steps.size()) return false;
@@ -60,7 +64,12 @@ Result<Download> ModelStore::look_up(const wire::Work& work) {
   const bool same = version_ == version && layout_ == layout;
   if (same && verified_) return of_file(version.bytes);
   if (same && !steps_) return of_file(kept_);
-  if (same && work.steps && ends_with(*work.steps, *steps_)) return of_steps();
+  // Steps that nothing came of since the last time: the server may not be able to read them.
+  const bool stuck = same && steps_ && kept_ <= stood_at_;
+  if (same && !stuck && work.steps && ends_with(*work.steps, *steps_)) {
+    stood_at_ = kept_;
+    return of_steps();
+  }
 
   std::optional<Sha256> held;  // what the buffer has
   if (layout_ == layout && verified_) held = version_->sha256;
@@ -80,7 +89,7 @@ Result<Download> ModelStore::look_up(const wire::Work& work) {
     if (cached == Cached::good) return of_file(version.bytes);
     if (cached == Cached::damaged) held.reset();
   }
-  if (begin_steps(work, held)) return of_steps();
+  if (!stuck && begin_steps(work, held)) return of_steps();
   return of_file(caching_ ? read_part() : 0);
 }
 
@@ -128,29 +137,38 @@ Download ModelStore::of_steps() const noexcept {
 }
 
 bool ModelStore::begin_steps(const wire::Work& work, std::optional<Sha256> held) {
-  if (!work.steps || broken_steps_ >= kBrokenStepsMax) return false;
+  if (!work.steps) return false;
+  if (without_steps_ > 0) {
+    --without_steps_;
+    return false;
+  }
   const auto& all = work.steps->steps;
   for (std::size_t first = all.size(); first-- > 0;) {
     const std::uint64_t bytes = codec::bytes_of(std::span(all).subspan(first));
     if (bytes >= version_->bytes) return false;
     const auto& base = all[first].base;
-    const bool there = base ? base == held || read_base(*base) : put_zeros(work);
+    const bool there = base ? base == held || read_base(*base, held) : put_zeros(work);
     if (!there) continue;
+    auto bodies = tensor::AlignedBuffer<std::byte>::create(bytes);
+    if (!bodies) return false;  // the file needs no such memory
+    bodies_ = std::move(*bodies);
+    stood_at_ = 0;
     steps_ = *work.steps;
     steps_->steps.erase(steps_->steps.begin(),
                         steps_->steps.begin() + static_cast<std::ptrdiff_t>(first));
-    bodies_.resize(bytes);
     return true;
   }
   return false;
 }
 
 // Its digest is not asked for: that of what is made of it tells.
-bool ModelStore::read_base(const Sha256& base) {
+bool ModelStore::read_base(const Sha256& base, std::optional<Sha256>& held) {
   if (cache_ == nullptr) return false;
   const auto found = cache_->read(base, file());
-  if (!found) spdlog::warn("cached version: {}", found.error().to_string());
-  return found && *found;
+  if (found) return *found;
+  spdlog::warn("cached version: {}", found.error().to_string());
+  held.reset();  // some of it may lie in the buffer
+  return false;
 }
 
 bool ModelStore::put_zeros(const wire::Work& work) {
@@ -175,7 +193,7 @@ Result<void> ModelStore::make_steps() {
     return fail(errc::shape_mismatch, "the version that the steps begin with is of another model");
   }
   const auto x = buffer_.span().subspan(info.data_offset / sizeof(float), layout_.parameters);
-  std::span<const std::byte> bodies = bodies_;
+  std::span<const std::byte> bodies = bodies_.span();
   for (const codec::VersionStep& step : steps_->steps) {
     CHORUS_TRY(const auto form, codec::form_of(*steps_, step.seed, layout_));
     CHORUS_OK(codec::add_update(form, bodies.first(step.bytes), x));
@@ -186,8 +204,10 @@ Result<void> ModelStore::make_steps() {
 }
 
 // Base, bodies or arithmetic were not the server's.
-void ModelStore::distrust_steps() {
+void ModelStore::distrust_steps(const Failure& why) {
   ++broken_steps_;
+  without_steps_ = versions_without_steps(broken_steps_);
+  spdlog::warn("the steps to a version did not make it: {}; its file is fetched", why.to_string());
   const auto& base = steps_->steps.front().base;
   if (cache_ != nullptr && base) remove_from_cache(*base);
 }
@@ -213,7 +233,7 @@ void ModelStore::restart() {
 }
 
 std::span<std::byte> ModelStore::place(std::uint64_t offset, std::size_t bytes) noexcept {
-  return (steps_ ? std::span(bodies_) : file()).subspan(offset, bytes);
+  return (steps_ ? bodies_.span() : file()).subspan(offset, bytes);
 }
 
 void ModelStore::keep(std::uint64_t offset, std::size_t bytes) {
@@ -258,7 +278,7 @@ Result<void> ModelStore::verify() {
   if (steps_) good = make_steps();
   if (good) good = check_content();
   if (!good) {
-    if (steps_) distrust_steps();
+    if (steps_) distrust_steps(good.error());
     forget();
     return good;
   }

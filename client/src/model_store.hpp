@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
@@ -64,10 +63,10 @@ class ModelStore {
   /// @param held  the version that the buffer has
   /// @returns whether there is one
   bool begin_steps(const wire::Work& work, std::optional<Sha256> held);
-  bool read_base(const Sha256& base);
+  bool read_base(const Sha256& base, std::optional<Sha256>& held);
   bool put_zeros(const wire::Work& work);
   Result<void> make_steps();
-  void distrust_steps();
+  void distrust_steps(const Failure& why);
   Result<void> check_content();
   Result<void> keep_in_cache();
   void forget();
@@ -82,8 +81,10 @@ class ModelStore {
   bool verified_ = false;
   Sha256Hasher hasher_;
   std::optional<codec::VersionSteps> steps_;  ///< those that are fetched; the buffer has their base
-  std::vector<std::byte> bodies_;             ///< theirs
-  unsigned broken_steps_ = 0;                 ///< times that they did not come out right
+  tensor::AlignedBuffer<std::byte> bodies_;   ///< theirs
+  std::uint64_t stood_at_ = 0;       ///< bytes of theirs that were there when they were looked up
+  unsigned broken_steps_ = 0;        ///< times in a row that they did not come out right
+  std::uint64_t without_steps_ = 0;  ///< versions that are fetched as files because of that
 };
 
 }  // namespace chorus::client

@@ -19,7 +19,7 @@ Result<std::vector<float>> memory_of(LocalState& state,
                                      std::size_t parameters) {
   CHORUS_TRY(auto memory, state.load(name));
   if (memory && memory->size() == parameters) return std::move(*memory);
-  if (memory) spdlog::warn("error feedback begins anew: its memory is of another model");
+  if (memory) spdlog::warn("{} begins anew: what is kept is of another model", name);
   return std::vector<float>(parameters);
 }
 

@@ -61,7 +61,7 @@ bool contracts(const Codec& codec) noexcept {
   if (codec.kind == CodecKind::qsgd) {
     const double levels = std::exp2(codec.bits - 1.0) - 1.0;
     if (codec.norm == CodecNorm::maximum) return bucket < 4.0 * levels * levels;
-    return std::min(bucket / (levels * levels), std::sqrt(bucket) / levels) < 1.0;
+    return bucket < levels * levels;
   }
   return codec.kind != CodecKind::random_k || codec.density >= 1.0;
 }

@@ -39,10 +39,11 @@ bool leaves_out(const Codec& codec) noexcept;
 /// Whether the codec sends some elements only: top_k, random_k, ternary.
 bool sparse(const Codec& codec) noexcept;
 
-/// Whether what the codec leaves out of any x is less than x, ‖x − decode(encode(x))‖² < ‖x‖² on
-/// average: then what is left out of a model that is sent change by change stays bounded. By the
-/// worst bucket of b elements with s levels: b / 2s² of uniform, b / 4s² of qsgd with the maximum,
-/// min(b / s², √b / s) with the Euclidean norm are below 1 (Alistarh et al. 2017, Lemma 3.1).
+/// Whether what the codec leaves out is less than what there is, ‖x − decode(encode(x))‖² < ‖x‖² on
+/// average: then what is left out of a model that is sent change by change stays bounded. Where it
+/// depends on the parameters, by the worst bucket of b elements with s levels: b / 2s² of uniform,
+/// b / 4s² of qsgd with the maximum, and b / s² with the Euclidean norm (Alistarh et al. 2017,
+/// Lemma 3.1) are below 1.
 bool contracts(const Codec& codec) noexcept;
 
 /// "uniform, 8 bits, buckets of 512".

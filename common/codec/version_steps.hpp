@@ -30,7 +30,7 @@ struct VersionStep {
 
 /// Steps with the same codecs, the last of which makes the version that is wanted.
 struct VersionSteps {
-  Compression compression{};         ///< codecs by tensor; seed, table and feedback do not count
+  Compression compression{};         ///< codecs by tensor; nothing else of it counts
   Trainable trainable{};             ///< with `local`, what changes from version to version, as in
   std::vector<std::string> local{};  ///< a TrainPlan; the rest stays as it is in the base
   std::vector<VersionStep> steps{};  ///< in order, each from where the one before ended

@@ -40,33 +40,30 @@ class WithRest final : public VersionReader {
   std::shared_ptr<const RestReader> rest_;
 };
 
-Result<void> check_one(const Codec& codec, Downlink::Sends sends) {
-  const bool part = codec::sparse(codec) || codec.kind == CodecKind::sign;
-  if (sends == Downlink::Sends::model && part) {
-    return fail(errc::invalid_argument,
-                "'" + codec::describe(codec) +
-                    "' leaves most of a model out; expected f16, bf16, uniform, qsgd or rotated, "
-                    "or sends = \"change\"");
-  }
-  if (!codec::contracts(codec)) {
-    return fail(errc::invalid_argument,
-                "'" + codec::describe(codec) +
-                    "' may leave out more than there is, and from version to version it would "
-                    "grow; take more bits, a smaller bucket, or another codec");
-  }
-  return {};
-}
-
 }  // namespace
 
 std::string_view name_of(Downlink::Sends sends) noexcept {
   return sends == Downlink::Sends::change ? "change" : "model";
 }
 
-Result<void> check_downlink(const Downlink& downlink) {
-  CHORUS_OK(check_one(downlink.compression.codec, downlink.sends));
-  for (const TensorCodec& own : downlink.compression.tensors) {
-    CHORUS_OK(check_one(own.codec, downlink.sends));
+Result<void> check_downlink(const Codec& codec, Downlink::Sends sends) {
+  const bool part = codec::sparse(codec) || codec.kind == CodecKind::sign;
+  if (sends == Downlink::Sends::model && part) {
+    return fail(errc::invalid_argument,
+                "'" + codec::describe(codec) +
+                    "' leaves most of a model out; expected bf16, uniform, qsgd or rotated, "
+                    "or sends = \"change\"");
+  }
+  if (codec.kind == CodecKind::f16) {
+    return fail(errc::invalid_argument,
+                "f16 holds no number beyond 65504, and one such would end the job; expected bf16 "
+                "or another codec");
+  }
+  if (!codec::contracts(codec)) {
+    return fail(errc::invalid_argument,
+                "'" + codec::describe(codec) +
+                    "' may leave out more than there is, and from version to version it would "
+                    "grow; take more bits, a smaller bucket, or another codec");
   }
   return {};
 }
@@ -144,10 +141,8 @@ Result<void> DownlinkWriter::encode(std::span<float> w) {
   return {};
 }
 
-Result<VersionInfo> DownlinkWriter::commit() {
-  CHORUS_TRY(const VersionInfo version, version_->commit());
-  CHORUS_TRY(info_, change_->commit(form_->table_of(sizes_)));
-  return version;
+Result<ChangeInfo> DownlinkWriter::commit_change() {
+  return change_->commit(form_->table_of(sizes_));
 }
 
 }  // namespace chorus::server

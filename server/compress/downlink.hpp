@@ -40,7 +40,7 @@ struct Downlink {
 std::string_view name_of(Downlink::Sends sends) noexcept;
 
 /// @errors invalid_argument: a codec that `sends` must not have, and what would do
-Result<void> check_downlink(const Downlink& downlink);
+Result<void> check_downlink(const Codec& codec, Downlink::Sends sends);
 
 /// What devices are told of the steps of a job, without the steps.
 /// @param plan  says what changes from version to version
@@ -63,9 +63,9 @@ class DownlinkWriter final : public VersionWriter {
 
   /// @errors as codec::encode_update: what has changed cannot be encoded
   Result<void> append(std::span<const float> parameters) override;
-  Result<VersionInfo> commit() override;
-  /// @pre commit() succeeded
-  const ChangeInfo& change() const noexcept { return info_; }
+  Result<VersionInfo> commit() override { return version_->commit(); }
+  /// Step and rest, after the version.
+  Result<ChangeInfo> commit_change();
 
  private:
   /// Elements that are one piece of the form, or lie between pieces.
@@ -86,7 +86,6 @@ class DownlinkWriter final : public VersionWriter {
   Run run_;                  ///< that is being gathered
   std::vector<float> gathered_;
   std::vector<std::uint32_t> sizes_;
-  ChangeInfo info_;
 };
 
 }  // namespace chorus::server

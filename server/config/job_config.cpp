@@ -224,7 +224,15 @@ void read_down(const TomlTable& table, JobConfig& into) {
                {{name_of(Downlink::Sends::change), Downlink::Sends::change},
                 {name_of(Downlink::Sends::model), Downlink::Sends::model}});
   if (!config::read_codecs(table, down.compression)) return;
-  if (const auto good = check_downlink(down); !good) table.problem("codec", good.error().detail);
+  const auto check = [&down](const TomlTable& where, const Codec& codec) {
+    const auto good = check_downlink(codec, down.sends);
+    if (!good) where.problem("codec", good.error().detail);
+  };
+  check(table, down.compression.codec);
+  const auto rules = table.tables("tensors");
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    check(rules[i], down.compression.tensors[i].codec);
+  }
   into.down = std::move(down);
 }
 
@@ -248,6 +256,18 @@ void read_adapt(const TomlTable& table, JobConfig& into) {
   into.adapt = adapt;
 }
 
+/// One that leaves most elements out, or all but their signs; null without any.
+const Codec* sparse_codec(const Compression& compression) {
+  const auto leaves_most = [](const Codec& codec) {
+    return codec::sparse(codec) || codec.kind == CodecKind::sign;
+  };
+  if (leaves_most(compression.codec)) return &compression.codec;
+  for (const TensorCodec& own : compression.tensors) {
+    if (leaves_most(own.codec)) return &own.codec;
+  }
+  return nullptr;
+}
+
 // @pre model, plan and codecs are good
 void check_adapt(const TomlTable& table, const JobConfig& job) {
   if (!job.adapt || !job.train.compression) return;
@@ -257,6 +277,13 @@ void check_adapt(const TomlTable& table, const JobConfig& job) {
                   fmt::format("the codec \"{}\" has neither bits nor a density to choose",
                               codec::named(compression.codec.kind).name));
     return;
+  }
+  // What was learned is measured on the versions that devices have.
+  if (const auto* const part = job.down ? sparse_codec(job.down->compression) : nullptr) {
+    table.problem("every",
+                  fmt::format("[compress.down] has the codec \"{0}\": what is measured would be "
+                              "what {0} lets through, not what was learned",
+                              codec::named(part->kind).name));
   }
   if (job.keep_versions > 0 && job.keep_versions <= job.adapt->window) {
     table.problem(

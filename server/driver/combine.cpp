@@ -84,9 +84,13 @@ std::uint64_t combine_bytes(const Context& context,
   // Of a payload, and of a piece where the window holds a part of it only.
   constexpr std::uint64_t kDecodeBytes = 2 * codec::UpdateForm::kPieceElements * sizeof(float);
   const std::uint64_t mean = std::min(kWindowElements, form.parameters()) * sizeof(float);
-  const std::uint64_t tiles = threads_for(context, updates) * SetLane::tile_bytes_max(updates);
+  // A tile, and scratch of 64 columns to put them in order (kernels::ColumnOrder), of each thread.
+  constexpr std::uint64_t kScratchBytes = 64 * sizeof(float);
+  const std::uint64_t tiles =
+      threads_for(context, updates) * (SetLane::tile_bytes_max(updates) + updates * kScratchBytes);
   if (!form.compressed()) return mean + tiles;
-  return mean + tiles + context.compute_threads * kDecodeBytes +
+  const std::uint64_t tables = updates * (form.pieces().size() + 1) * sizeof(std::uint64_t);
+  return mean + tiles + tables + context.compute_threads * kDecodeBytes +
          UpdateWindow::bytes_max(updates, form.parameters());
 }
 

@@ -1,6 +1,7 @@
 #include "server/driver/job_downlink.hpp"
 
 #include <array>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,7 +45,26 @@ Result<JobDownlink::Writer> JobDownlink::begin(RoundId round,
   return writer;
 }
 
-Result<JobDownlink::State> JobDownlink::stored() const {
+// Without its rest a version is a model all the same, which is what there is to go on from after a
+// backup that had none.
+Result<std::shared_ptr<const RestReader>> JobDownlink::rest_of(const VersionRow& version,
+                                                               bool verify,
+                                                               std::string& lost) const {
+  const auto open = [&]() -> Result<std::shared_ptr<const RestReader>> {
+    CHORUS_TRY(auto rest,
+               context_.changes->open_rest(version.job, version.round, layout_.parameters));
+    if (verify) CHORUS_OK(rest->verify(version.change.rest));
+    return rest;
+  };
+  auto rest = open();
+  if (rest) return rest;
+  const errc code = rest.error().code;
+  if (code != errc::not_found && code != errc::corrupt_data) return rest;
+  lost = rest.error().to_string();
+  return std::shared_ptr<const RestReader>();
+}
+
+Result<JobDownlink::State> JobDownlink::stored(bool verify) const {
   State state;
   if (!config_.down) return state;
   CHORUS_TRY(const auto versions,
@@ -54,8 +74,7 @@ Result<JobDownlink::State> JobDownlink::stored() const {
   state.oldest = RoundId{current.round.value + 1};
   if (current.change.bytes == 0) return state;  // the initial model
   const JobId& job = config_.round.job;
-  CHORUS_TRY(state.rest,
-             context_.changes->open_rest(job, current.round, layout_.parameters, current.change));
+  CHORUS_TRY(state.rest, rest_of(current, verify, state.lost));
 
   // From the newest step back, as long as all of them are fewer bytes than the file.
   StepsOffer offer;
@@ -85,6 +104,12 @@ Result<JobDownlink::State> JobDownlink::stored() const {
 void JobDownlink::follow(State state) {
   steps_ = std::move(state.steps);
   rest_ = std::move(state.rest);
+}
+
+Result<void> JobDownlink::remove_all() const {
+  constexpr RoundId kAll{std::numeric_limits<std::uint64_t>::max()};
+  if (!config_.down) return {};
+  return context_.changes->prune(config_.round.job, kAll, kAll);
 }
 
 Result<void> JobDownlink::prune(const State& state) const {

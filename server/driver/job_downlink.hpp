@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "chorus/model.hpp"
@@ -32,7 +32,7 @@ class JobDownlink {
   /// Tensor by tensor, for people: of a step, or of the file.
   Result<std::vector<PlanLine>> lines() const;
 
-  /// The model that a round goes on from. On the compute pool.
+  /// The model that a round goes on from.
   std::shared_ptr<const VersionReader> going_on_from(
       std::shared_ptr<const VersionReader> version) const;
 
@@ -40,8 +40,10 @@ class JobDownlink {
   class Writer {
    public:
     VersionWriter& version() noexcept { return coded_ ? *coded_ : *plain_; }
-    /// @pre version().commit() succeeded
-    ChangeInfo change() const { return coded_ ? coded_->change() : ChangeInfo{}; }
+    /// Step and rest, after the version; nothing of a version that goes as it is.
+    Result<ChangeInfo> commit_change() {
+      return coded_ ? coded_->commit_change() : Result<ChangeInfo>(ChangeInfo{});
+    }
 
    private:
     friend class JobDownlink;
@@ -57,16 +59,24 @@ class JobDownlink {
     std::shared_ptr<const RestReader> rest;
     RoundId oldest;  ///< whose step is offered; beyond `newest` when there is none
     RoundId newest;
+    std::string lost;  ///< why there is no rest though there should be one
   };
   /// As the ledger has it. On the store thread.
-  /// @errors of the ledger; corrupt_data, not_found: the rest of the current version
-  Result<State> stored() const;
+  /// @param verify  the rest's digest, which takes reading it: not right after it was written
+  /// @errors of the ledger, of reading
+  Result<State> stored(bool verify) const;
   void follow(State state);
-  /// Files that nobody needs any more go. On the store thread.
+  /// Files that nobody needs any more go: on the store thread, which writes none of a later round
+  /// before.
   Result<void> prune(const State& state) const;
+  /// The job is over: all its files go. On the store thread.
+  Result<void> remove_all() const;
 
  private:
   std::uint64_t seed_of(RoundId round) const;
+  Result<std::shared_ptr<const RestReader>> rest_of(const VersionRow& version,
+                                                    bool verify,
+                                                    std::string& lost) const;
 
   Context& context_;
   const JobConfig& config_;

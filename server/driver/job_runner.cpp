@@ -291,8 +291,10 @@ Result<void> JobRunner::control(JobVerb verb) {
     }
     return wrong("there is nothing to resume");
   }
-  const bool round_verb = verb == JobVerb::abort_round || verb == JobVerb::finish_round;
-  if (round_verb && machine_.phase() != RoundPhase::collecting) {
+  const bool too_late = verb == JobVerb::abort_round    ? !machine_.can_abort()
+                        : verb == JobVerb::finish_round ? machine_.phase() != RoundPhase::collecting
+                                                        : false;
+  if (too_late) {
     return fail(errc::wrong_state,
                 "no round of job '" + row_.job.value + "' is collecting updates; it is " +
                     std::string(to_string(machine_.phase())));

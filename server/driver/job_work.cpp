@@ -299,7 +299,8 @@ asio::awaitable<Result<VersionInfo>> JobRunner::write_version() {
   auto commit = [&writer, &work]() -> Result<VersionInfo> {
     CHORUS_FAIL_POINT("finalise.before_commit");
     CHORUS_TRY(const VersionInfo written, writer.version().commit());
-    work->change = writer.change();
+    CHORUS_FAIL_POINT("finalise.before_change");
+    CHORUS_TRY(work->change, writer.commit_change());
     return written;
   };
   auto version = co_await net::run_on(context_.compute, std::move(commit));
@@ -327,7 +328,7 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
     CHORUS_FAIL_POINT("publish.before_ledger");
     CHORUS_OK(context_.ledger->publish_round(row, version, parts));
     CHORUS_FAIL_POINT("publish.after_ledger");
-    CHORUS_TRY(downlink, downlink_.stored());
+    CHORUS_TRY(downlink, downlink_.stored(false));
     return reader;
   };
   auto published = co_await net::run_on(context_.store, std::move(publish));
@@ -413,86 +414,15 @@ asio::awaitable<void> JobRunner::record_evaluation(RecordEvaluation action) {
 }
 
 asio::awaitable<void> JobRunner::store_job_state(JobState state, std::string why) {
-  auto write = [this, state, &why] { return context_.ledger->set_job_state(row_.job, state, why); };
+  auto write = [this, state, &why]() -> Result<void> {
+    CHORUS_OK(context_.ledger->set_job_state(row_.job, state, why));
+    const bool over = state == JobState::finished || state == JobState::stopped;
+    return over ? downlink_.remove_all() : Result<void>();
+  };
   const auto written = co_await net::run_on(context_.store, std::move(write));
   if (!written) spdlog::error("storing a job's state: {}", written.error().to_string());
   if (state == JobState::degraded) context_.audit->add("chorusd", "job_degraded", why);
   tell_watchers();
-}
-
-// ---- restoring ----
-
-asio::awaitable<Result<void>> JobRunner::restore() {
-  CHORUS_CO_OK(co_await load_base(row_.current_version));
-  RestoredJob job;
-  job.phase = static_cast<JobPhase>(static_cast<int>(row_.state) - 1);
-  job.why = row_.why;
-  job.last_round = row_.last_round;
-  std::optional<RoundRow> open;
-  std::optional<JobCodecs::Plan> codecs;
-  JobDownlink::State downlink;
-  auto read = [this, &open, &codecs, &downlink, &job]() -> Result<void> {
-    CHORUS_TRY(downlink, downlink_.stored());
-    CHORUS_TRY(open, context_.ledger->open_round_of(row_.job));
-    CHORUS_TRY(codecs, codecs_.stored(open ? open->round : job.last_round));
-    if (open || job.last_round.value == 0) return {};
-    CHORUS_TRY(const RoundRow last, context_.ledger->round(row_.job, job.last_round));
-    if (last.state != RoundState::published || last.evaluated > 0) return {};
-    CHORUS_TRY(const auto parts, context_.ledger->receipts(row_.job, job.last_round));
-    for (const ReceiptRow& part : parts) {
-      if (part.outcome == "accepted") job.to_evaluate.push_back(part.client);
-    }
-    std::sort(job.to_evaluate.begin(), job.to_evaluate.end());
-    return {};
-  };
-  CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(read)));
-  codecs_.follow(std::move(codecs));
-  downlink_.follow(std::move(downlink));
-  if (open) CHORUS_CO_OK(co_await restore_open_round(std::move(*open), job));
-  if (config_.round.evaluation.fraction <= 0.0) job.to_evaluate.clear();
-  const auto actions = machine_.restore(job, context_.now());
-  const std::vector<Action> todo(actions.begin(), actions.end());
-  for (const Action& action : todo) perform(action);
-  arm_timer();
-  co_return Result<void>();
-}
-
-asio::awaitable<Result<void>> JobRunner::restore_open_round(RoundRow row, RestoredJob& job) {
-  auto work = std::make_shared<Work>();
-  work->round = row.round;
-  work->traffic = traffic_;
-  work->cohort = row.cohort;
-  work->opened_at = row.opened_at;
-  CHORUS_CO_TRY(work->form, codecs_.form_of(work->round));
-  RoundJournal::Recovered found;
-  auto open = [this, &work, &found]() -> Result<void> {
-    CHORUS_TRY(work->journal, open_journal(work->round, found));
-    return {};
-  };
-  CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(open)));
-
-  RestoredRound restored;
-  restored.round = row.round;
-  restored.cohort = row.cohort;
-  if (found.checkpoint) work->folded = found.checkpoint->folded;
-  for (const UpdateMeta& meta : work->folded) restored.folded.push_back(meta.client);
-  std::sort(restored.folded.begin(), restored.folded.end());
-  std::vector<UpdateMeta> accepted = work->folded;
-  accepted.insert(accepted.end(), found.committed.begin(), found.committed.end());
-  for (const UpdateMeta& meta : accepted) {
-    CHORUS_CO_TRY(work->weights[meta.client], check_offer(*work->form, meta));
-    work->metas[meta.client] = meta;
-    restored.examples[meta.client] = meta.examples;
-  }
-  CHORUS_CO_OK(make_lane(*work, std::move(found.checkpoint)));
-  spdlog::info("job {}: round {} resumes with {} durable updates and {} unfinished uploads",
-               row_.job.value,
-               row.round.value,
-               accepted.size(),
-               found.partial.size());
-  work_ = std::move(work);
-  job.open = std::move(restored);
-  co_return Result<void>();
 }
 
 }  // namespace chorus::server

@@ -274,6 +274,7 @@ void RoundMachine::on(const RoundOpened& event) {
 void RoundMachine::on(const RoundFinalised& event) {
   CHORUS_ASSERT(phase_ == RoundPhase::finalising && event.round == round_);
   phase_ = RoundPhase::publishing;
+  publish_tried_ = true;
   act(PublishRound{round_, event.version});
 }
 
@@ -336,9 +337,7 @@ void RoundMachine::on(const JobCommand& event) {
       }
       break;
     case JobVerb::abort_round:
-      if (phase_ == RoundPhase::collecting || phase_ == RoundPhase::folding) {
-        abandon("aborted by an administrator");
-      }
+      if (can_abort()) abandon("aborted by an administrator");
       break;
     case JobVerb::finish_round:
       // Updates that are being made durable still count: advance() waits for them.
@@ -348,6 +347,11 @@ void RoundMachine::on(const JobCommand& event) {
       }
       break;
   }
+}
+
+bool RoundMachine::can_abort() const noexcept {
+  if (phase_ == RoundPhase::collecting || phase_ == RoundPhase::folding) return true;
+  return phase_ == RoundPhase::finalising && job_phase_ == JobPhase::degraded && !publish_tried_;
 }
 
 // What failed before the job was degraded is asked for once more.

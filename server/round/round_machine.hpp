@@ -74,6 +74,9 @@ class RoundMachine {
   bool holds_task(const ClientId& client) const;
   /// Length of a round as seen lately, for pace steering; 0 before the first.
   Duration typical_round() const noexcept { return typical_round_; }
+  /// Whether the open round can still be abandoned: while it collects or folds, and while it is
+  /// written if that fails, but not once it may have been published.
+  bool can_abort() const noexcept;
 
  private:
   struct Report {
@@ -142,6 +145,7 @@ class RoundMachine {
   std::map<ClientId, Report> reports_;  ///< answered
   TimePoint evaluation_began_{};
   bool target_reached_ = false;
+  bool publish_tried_ = false;     ///< of the open round: it may be in the ledger
   bool finish_requested_ = false;  ///< the open round closes as soon as nothing is being committed
   std::string abandon_why_;        ///< of the round being abandoned
 };

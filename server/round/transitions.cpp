@@ -81,6 +81,7 @@ void RoundMachine::open(std::size_t wanted) {
   }
   goal_ = std::min<std::uint64_t>(config_.pace.goal, members_.size());
   finish_requested_ = false;
+  publish_tried_ = false;
   phase_ = RoundPhase::opening;
   opened_at_ = now_;
   act(OpenRound{round_, std::move(cohort)});

@@ -132,31 +132,52 @@ class FileChangeReader final : public ChangeReader {
 
 class FileRestReader final : public RestReader {
  public:
-  FileRestReader(UniqueFd fd, std::filesystem::path path)
-      : fd_(std::move(fd)), path_(std::move(path)) {}
+  FileRestReader(UniqueFd fd, std::filesystem::path path, std::uint64_t parameters)
+      : fd_(std::move(fd)), path_(std::move(path)), parameters_(parameters) {}
 
   Result<void> read(std::uint64_t first, std::span<float> into) const override {
     return read_at(fd_.get(), first * sizeof(float), std::as_writable_bytes(into), path_);
   }
 
-  Result<BodyDigest> digest(std::uint64_t parameters) const {
-    std::vector<float> part(
-        static_cast<std::size_t>(std::min<std::uint64_t>(kReadFloats, parameters)));
+  Result<void> verify(const BodyDigest& expected) const override {
+    std::vector<float> part(std::min<std::uint64_t>(kReadFloats, parameters_));
     BodyHasher hasher;
-    for (std::uint64_t at = 0; at < parameters;) {
-      const auto now = std::span(part).first(
-          static_cast<std::size_t>(std::min<std::uint64_t>(part.size(), parameters - at)));
+    for (std::uint64_t at = 0; at < parameters_;) {
+      const auto now =
+          std::span(part).first(std::min<std::uint64_t>(part.size(), parameters_ - at));
       CHORUS_OK(read(at, now));
       hasher.update(std::as_bytes(now));
       at += now.size();
     }
-    return hasher.digest();
+    const BodyDigest found = hasher.digest();
+    if (found == expected) return {};
+    return damaged(path_, "its XXH3-128 is " + hex(found));
   }
 
  private:
   UniqueFd fd_;
   std::filesystem::path path_;
+  std::uint64_t parameters_;
 };
+
+Result<std::vector<std::filesystem::path>> paths_in(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> paths;
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator(folder, error);
+       !error && entry != std::filesystem::directory_iterator();
+       entry.increment(error)) {
+    paths.push_back(entry->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return errno_failure(error.value(), "listing", folder);
+  }
+  return paths;
+}
+
+Result<void> remove_file(const std::filesystem::path& path) {
+  if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
+  return {};
+}
 
 /// The round that a file of this store belongs to.
 std::optional<std::uint64_t> round_of(const std::string& stem) {
@@ -192,34 +213,31 @@ class FolderChangeStore final : public ChangeStore {
 
   Result<std::shared_ptr<const RestReader>> open_rest(const JobId& job,
                                                       RoundId round,
-                                                      std::uint64_t parameters,
-                                                      const ChangeInfo& info) const override {
+                                                      std::uint64_t parameters) const override {
     const auto path = path_of(job, round, kRestSuffix);
     CHORUS_TRY(auto fd, open_expecting(path, parameters * sizeof(float)));
-    auto reader = std::make_shared<FileRestReader>(std::move(fd), path);
-    CHORUS_TRY(const BodyDigest found, reader->digest(parameters));
-    if (found != info.rest) return damaged(path, "its XXH3-128 is " + hex(found));
-    return std::shared_ptr<const RestReader>(std::move(reader));
+    return std::shared_ptr<const RestReader>(
+        std::make_shared<FileRestReader>(std::move(fd), path, parameters));
   }
 
   Result<void> prune(const JobId& job, RoundId steps, RoundId rest) override {
-    const auto folder = folder_ / job.value;
-    std::vector<std::filesystem::path> surplus;
-    std::error_code error;
-    for (auto entry = std::filesystem::directory_iterator(folder, error);
-         !error && entry != std::filesystem::directory_iterator();
-         entry.increment(error)) {
-      const auto& path = entry->path();
+    CHORUS_TRY(const auto paths, paths_in(folder_ / job.value));
+    for (const auto& path : paths) {
       const auto round = round_of(path.stem().string());
       const bool old = (path.extension() == kChangeSuffix && round && *round < steps.value) ||
                        (path.extension() == kRestSuffix && round && *round < rest.value);
-      if (old || path.extension() == kUnfinished) surplus.push_back(path);
+      if (old) CHORUS_OK(remove_file(path));
     }
-    if (error && error != std::errc::no_such_file_or_directory) {
-      return errno_failure(error.value(), "listing", folder);
-    }
-    for (const auto& path : surplus) {
-      if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
+    return {};
+  }
+
+  Result<void> remove_unfinished() const {
+    CHORUS_TRY(const auto jobs, paths_in(folder_));
+    for (const auto& job : jobs) {
+      CHORUS_TRY(const auto paths, paths_in(job));
+      for (const auto& path : paths) {
+        if (path.extension() == kUnfinished) CHORUS_OK(remove_file(path));
+      }
     }
     return {};
   }
@@ -245,7 +263,9 @@ class FolderChangeStore final : public ChangeStore {
 
 Result<std::unique_ptr<ChangeStore>> ChangeStore::open(const std::filesystem::path& folder) {
   CHORUS_OK(make_folders(folder));
-  return std::unique_ptr<ChangeStore>(std::make_unique<FolderChangeStore>(folder));
+  auto store = std::make_unique<FolderChangeStore>(folder);
+  CHORUS_OK(store->remove_unfinished());
+  return std::unique_ptr<ChangeStore>(std::move(store));
 }
 
 }  // namespace chorus::server

@@ -32,6 +32,8 @@ class RestReader {
   virtual ~RestReader() = default;
   /// Of parameters [first, first + into.size()).
   virtual Result<void> read(std::uint64_t first, std::span<float> into) const = 0;
+  /// Reads all of it. @errors corrupt_data: another digest
+  virtual Result<void> verify(const BodyDigest& expected) const = 0;
 };
 
 /// Writes both files of a round. Destroying it without commit leaves nothing behind.
@@ -49,7 +51,7 @@ class ChangeWriter {
 /// The folder of both. Thread-safe for different jobs.
 class ChangeStore {
  public:
-  /// Opens or creates.
+  /// Opens or creates; removes what a crash left of unfinished files.
   static Result<std::unique_ptr<ChangeStore>> open(const std::filesystem::path& folder);
   virtual ~ChangeStore() = default;
 
@@ -60,14 +62,11 @@ class ChangeStore {
   virtual Result<std::shared_ptr<const ChangeReader>> open_change(const JobId& job,
                                                                   RoundId round,
                                                                   const ChangeInfo& info) const = 0;
-  /// Reads all of it once, for its digest.
-  /// @errors not_found; corrupt_data: another length or digest
+  /// @errors not_found; corrupt_data: another length
   virtual Result<std::shared_ptr<const RestReader>> open_rest(const JobId& job,
                                                               RoundId round,
-                                                              std::uint64_t parameters,
-                                                              const ChangeInfo& info) const = 0;
-  /// Steps of rounds before `steps`, rests of rounds before `rest`, and what a crash left of
-  /// unfinished ones go.
+                                                              std::uint64_t parameters) const = 0;
+  /// Steps of rounds before `steps` and rests of rounds before `rest` go.
   virtual Result<void> prune(const JobId& job, RoundId steps, RoundId rest) = 0;
 };
 

@@ -17,7 +17,6 @@
 #include "common/base/types.hpp"
 #include "server/robust/set_lane.hpp"
 #include "server/store/update_meta.hpp"
-#include "server/update/lane.hpp"
 
 namespace chorus::server {
 

@@ -239,7 +239,15 @@ TEST_F(ModelStepsTest, APartOfTheFileIsNotInTheirWay) {
   expect_version(fresh, 1);
 }
 
-TEST_F(ModelStepsTest, ThatNeverComeOutRightAreAskedForNoMore) {
+TEST_F(ModelStepsTest, ThatTheServerCannotReadGiveWayToTheFile) {
+  ModelStore store(&cache_);
+  obtain(store, 0, 0);
+  ASSERT_EQ(store.look_up(lineage_.work(1, 1)).value().steps, 1U);
+  EXPECT_EQ(obtain(store, 1, 1), 0U) << "nothing came of them";
+  EXPECT_EQ(obtain(store, 2, 1), 1U) << "which says nothing of others";
+}
+
+TEST_F(ModelStepsTest, ThatNeverComeOutRightAreAskedForRarely) {
   ModelStore store(&cache_);
   obtain(store, 0, 0);
   for (std::size_t version = 1; version <= 2; ++version) {

@@ -578,10 +578,14 @@ TEST(JobCompression, NamesWhatIsWrongWithTheWayDown) {
   says("codec = \"random_k\"\n", "it would grow");
   says("codec = \"uniform\"\nbits = 4\n", "it would grow");
   says("sends = \"model\"\ncodec = \"top_k\"\n", "leaves most of a model out");
-  says("codec = \"f16\"\nfeedback = \"error\"\n", "feedback");
-  says("codec = \"f16\"\n[[compress.down.tensors]]\ntensors = \"nothing\"\ncodec = \"f32\"\n",
+  says("codec = \"bf16\"\nfeedback = \"error\"\n", "feedback");
+  says("codec = \"bf16\"\n[[compress.down.tensors]]\ntensors = \"nothing\"\ncodec = \"f32\"\n",
        "'nothing' names no tensor");
-  says("codec = \"f16\"\n[compress.adapt]\nevery = 3\n", "there is nothing to adapt");
+  says("codec = \"bf16\"\n[compress.adapt]\nevery = 3\n", "there is nothing to adapt");
+  says("codec = \"f32\"\n[[compress.down.tensors]]\ntensors = \"*\"\ncodec = \"random_k\"\n",
+       "compress.down.tensors[0].codec");
+  says("codec = \"top_k\"\n[compress]\ncodec = \"uniform\"\n[compress.adapt]\n",
+       "what is measured would be what top_k lets through");
 }
 
 TEST(JobCompression, SumsNeedRoomForWhatRotatedUpdatesMayBe) {

@@ -249,6 +249,35 @@ TEST_F(Failures, OfReadingABodyWhenAllAreCombined) {
   expect_recovery(*job, toml, "corrupt_data");
 }
 
+// What cannot be mended must not hold the job for ever.
+TEST_F(Failures, ARoundThatCannotBeFinalisedCanBeAborted) {
+  const auto job = start(job_toml(
+      "[strategy]\nname = \"median\"\n[evaluation]\nfraction = 0\n"
+      "[pace]\ncohort = 3\nmin_reports = 3\ndeadline = \"0s\"\nselection_deadline = \"0s\"\n",
+      "job",
+      2));
+  std::optional<Unreadable> unreadable;
+  devices_[2]->on_accepted = [&] {
+    if (!unreadable) hide(unreadable, Hidden::all, *devices_[2], folder_.path());
+  };
+  ASSERT_TRUE(reaches(*job, JobPhase::degraded));
+  ASSERT_EQ(job->machine().phase(), RoundPhase::finalising);
+  ASSERT_TRUE(job->control(JobVerb::abort_round));
+  ASSERT_TRUE(daemon_->run_until([&] { return job->machine().phase() == RoundPhase::waiting; }));
+  EXPECT_EQ(daemon_->rounds().back().state, RoundState::abandoned);
+  ASSERT_TRUE(job->control(JobVerb::stop));
+  ASSERT_TRUE(reaches(*job, JobPhase::stopped));
+}
+
+// It may be in the ledger already.
+TEST_F(Failures, ARoundThatWasBeingPublishedCannotBeAborted) {
+  daemon_->ledger->failing = {"publish_round"};
+  const auto job = start(job_toml());
+  ASSERT_TRUE(reaches(*job, JobPhase::degraded));
+  EXPECT_EQ(job->control(JobVerb::abort_round).error().code, errc::wrong_state);
+  EXPECT_TRUE(job->control(JobVerb::resume));
+}
+
 TEST_F(Failures, ResumingAsksForNothingThatIsStillOnItsWay) {
   const std::string toml = job_toml("[evaluation]\nfraction = 0\n", "job", 1);
   const auto job = start(toml);

@@ -158,7 +158,8 @@ TEST(RobustRounds, ALiarMovesFedAvgAndNotThem) {
 TEST(RobustRounds, AsksForTheMemoryItNeedsBeforeTheRoundOpens) {
   Folder folder;
   DaemonOptions options;
-  options.memory = (2U << 20U) + 93 * sizeof(float);  // tiles of two threads, and a mean
+  // Tiles of two threads, their scratch, and a mean.
+  options.memory = (2U << 20U) + 2 * 3 * 64 * sizeof(float) + 93 * sizeof(float);
   Daemon daemon(folder.path(), options);
   auto taken = daemon.memory.take(1);
   const auto job = daemon.submit(robust_toml("median", 3));
@@ -166,8 +167,8 @@ TEST(RobustRounds, AsksForTheMemoryItNeedsBeforeTheRoundOpens) {
   ASSERT_TRUE(daemon.run_until([&] { return job->machine().job_phase() == JobPhase::degraded; }));
   EXPECT_THAT(
       job->machine().why(),
-      HasSubstr("a round of job 'job' needs 2097524 bytes for its updates side by side, and "
-                "2097523 of limits.memory_budget are left: raise it, or pause another job"));
+      HasSubstr("a round of job 'job' needs 2099060 bytes for its updates side by side, and "
+                "2099059 of limits.memory_budget are left: raise it, or pause another job"));
   EXPECT_TRUE(devices[0]->assigned.empty());
   taken = MemoryBudget::Grant();
   ASSERT_TRUE(job->control(JobVerb::resume));

@@ -55,7 +55,8 @@ TEST_F(ChangesTest, AreReadAsTheyWereWritten) {
   EXPECT_EQ(part[0], std::byte{1});
   EXPECT_EQ(part[1], std::byte{7});
   EXPECT_EQ(body->read(11, part).error().code, errc::corrupt_data);  // beyond the end
-  const auto rest = store_->open_rest(job_, RoundId{3}, 3, info).value();
+  const auto rest = store_->open_rest(job_, RoundId{3}, 3).value();
+  EXPECT_TRUE(rest->verify(info.rest));
   std::vector<float> two(2);
   ASSERT_TRUE(rest->read(1, two));
   EXPECT_THAT(two, ElementsAre(-2.0F, 3.0F));
@@ -70,7 +71,7 @@ TEST_F(ChangesTest, AreNotThereBeforeTheyAreWhole) {
   }
   EXPECT_THAT(files(), IsEmpty());
   EXPECT_EQ(store_->open_change(job_, RoundId{1}, {14, {}}).error().code, errc::not_found);
-  EXPECT_EQ(store_->open_rest(job_, RoundId{1}, 1, {14, {}}).error().code, errc::not_found);
+  EXPECT_EQ(store_->open_rest(job_, RoundId{1}, 1).error().code, errc::not_found);
 }
 
 TEST_F(ChangesTest, ARoundThatIsFinalisedAgainReplacesThem) {
@@ -87,21 +88,27 @@ TEST_F(ChangesTest, DamageIsNoticed) {
   const auto step = store_->open_change(job_, RoundId{1}, longer);
   EXPECT_EQ(step.error().code, errc::corrupt_data);
   EXPECT_THAT(step.error().detail, HasSubstr("it has 16 bytes; expected 17"));
-  EXPECT_EQ(store_->open_rest(job_, RoundId{1}, 4, info).error().code, errc::corrupt_data);
+  EXPECT_EQ(store_->open_rest(job_, RoundId{1}, 4).error().code, errc::corrupt_data);
   std::fstream file(folder() / "1.rest", std::ios::in | std::ios::out | std::ios::binary);
   file.put('\x01');
   file.close();
-  const auto rest = store_->open_rest(job_, RoundId{1}, 3, info);
-  EXPECT_EQ(rest.error().code, errc::corrupt_data);
-  EXPECT_THAT(rest.error().detail, HasSubstr("1.rest"));
+  const auto good = store_->open_rest(job_, RoundId{1}, 3).value()->verify(info.rest);
+  EXPECT_EQ(good.error().code, errc::corrupt_data);
+  EXPECT_THAT(good.error().detail, HasSubstr("1.rest"));
 }
 
 TEST_F(ChangesTest, OldOnesGo) {
   for (std::uint64_t round = 8; round <= 11; ++round) write(round);
-  std::ofstream(folder() / "12.rest.writing") << "left by a crash";
   ASSERT_TRUE(store_->prune(job_, RoundId{10}, RoundId{11}));
   EXPECT_THAT(files(), ElementsAre("10.change", "11.change", "11.rest"));
   EXPECT_TRUE(store_->prune(JobId{"other"}, RoundId{10}, RoundId{11}));  // has none
+}
+
+TEST_F(ChangesTest, WhatACrashLeftGoesWithTheNextStart) {
+  write(1);
+  std::ofstream(folder() / "2.rest.writing") << "left by a crash";
+  store_ = ChangeStore::open(temp_.path() / "changes").value();
+  EXPECT_THAT(files(), ElementsAre("1.change", "1.rest"));
 }
 
 }  // namespace
