@@ -202,18 +202,15 @@ deadline = "10m"
 
 
 def row_of(data_name, data, codec, seed, rounds, accuracy, seconds):
-    curve, up = [], 0
-    for one in rounds:
-        up += one["bytes_up"]
+    def reaches(one):
         metrics = {metric["name"]: metric["value"] for metric in one["metrics"]}
-        if "eval.accuracy" in metrics:
-            curve.append([one["round"], up, metrics["eval.accuracy"]])
-    reached = next((point[0] for point in curve if point[2] >= data.target), None)
+        return metrics.get("eval.accuracy", 0.0) >= data.target
+
     return {"data": data_name, "codec": codec, "seed": seed, "devices": data.devices,
-            "rounds": len(rounds), "bytes_up": up,
-            "bytes_down": sum(one["bytes_down"] for one in rounds),
-            "target": data.target, "rounds_to_target": reached, "accuracy": accuracy,
-            "seconds": round(seconds, 1), "curve": curve}
+            "rounds": len(rounds), "bytes_up": sum(one["bytes_up"] for one in rounds),
+            "bytes_down": sum(one["bytes_down"] for one in rounds), "target": data.target,
+            "rounds_to_target": next((one["round"] for one in rounds if reaches(one)), None),
+            "accuracy": round(accuracy, 6), "seconds": round(seconds, 1)}
 
 
 def mean(rows, field):
@@ -281,7 +278,8 @@ def main():
                     print(f"{name}, seed {seed}, {codec}: {last['bytes_up'] / 1e6:.2f} MB up, "
                           f"accuracy {accuracy:.4f}, {seconds:.0f} s", flush=True)
                     if options.json:
-                        options.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+                        lines = ",\n".join(json.dumps(row) for row in rows)
+                        options.json.write_text(f'{{"rows": [\n{lines}\n]}}\n')
     print()
     print(table(rows))
 

@@ -60,6 +60,15 @@ void write_updates(const std::filesystem::path& folder) {
   }
 }
 
+// What fuzz_message reads: its kind, then the message.
+std::vector<std::byte> tagged(const chorus::wire::Message& message) {
+  const bool chunk = kind_of(message) == chorus::wire::FrameKind::chunk;
+  auto bytes = chorus::wire::encode(message, chunk ? 32 : 0).value();
+  bytes.erase(bytes.begin(), bytes.begin() + chorus::wire::kHeaderBytes);
+  bytes.insert(bytes.begin(), static_cast<std::byte>(kind_of(message)));
+  return bytes;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -70,12 +79,13 @@ int main(int argc, char** argv) {
     const std::string name(chorus::wire::name_of(kind));
     const bool chunk = kind == chorus::wire::FrameKind::chunk;
     auto frame = chorus::wire::encode(message, chunk ? 32 : 0).value();
-    std::vector<std::byte> tagged(frame.begin() + chorus::wire::kHeaderBytes, frame.end());
-    tagged.insert(tagged.begin(), static_cast<std::byte>(kind));
-    write(folder / "message" / name, tagged);
+    write(folder / "message" / name, tagged(message));
     if (chunk) frame.resize(frame.size() + 32);
     write(folder / "frame" / name, frame);
   }
+  auto work = chorus::test::some_work();
+  work.steps = chorus::test::two_steps();
+  write(folder / "message" / "work_steps", tagged(work));
   const auto token = chorus::wire::encode_join_token(
       {"example.org:7440", chorus::test::sha256_of_byte(7), "secret"});
   write(folder / "join_token" / "valid", std::as_bytes(std::span(*token)));

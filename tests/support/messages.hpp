@@ -36,6 +36,19 @@ inline wire::Work some_work() {
   return work;
 }
 
+/// To some_work()'s model.
+inline codec::VersionSteps two_steps() {
+  codec::VersionSteps steps;
+  steps.compression.codec = {.kind = CodecKind::rotated, .bits = 4, .bucket = 1024};
+  steps.compression.tensors = {{"out.bias", {.kind = CodecKind::bf16}}};
+  steps.trainable.only = {"out.*"};
+  steps.trainable.frozen = {"conv1.*"};
+  steps.local = {"out.bias"};
+  const auto before = sha256_of_byte(2);
+  steps.steps = {{sha256_of_byte(1), before, 100, 7}, {before, sha256_of_byte(3), 90, 8}};
+  return steps;
+}
+
 inline wire::Offer some_offer() {
   wire::Offer offer;
   offer.task = some_task();

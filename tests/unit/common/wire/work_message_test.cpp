@@ -426,18 +426,7 @@ TEST(WorkMessage, TheTaskOfGarbageIsAnError) {
 
 // ---- steps ----
 
-codec::VersionSteps two_steps() {
-  codec::VersionSteps steps;
-  steps.compression.codec = {.kind = CodecKind::rotated, .bits = 4, .bucket = 1024};
-  steps.compression.tensors = {{"out.bias", {.kind = CodecKind::bf16}}};
-  steps.trainable.only = {"out.*"};
-  steps.trainable.frozen = {"conv1.*"};
-  steps.local = {"out.bias"};
-  const auto before = test::sha256_of_byte(2);
-  steps.steps = {{test::sha256_of_byte(1), before, 100, 7},
-                 {before, test::sha256_of_byte(3), 90, 8}};
-  return steps;
-}
+using test::two_steps;
 
 wire::Work work_with(const codec::VersionSteps& steps) {
   wire::Work work = test::some_work();
