@@ -74,6 +74,8 @@ CODECS = {
     "rotated 4": 'codec = "rotated"\nbits = 4\nbucket = 1024\n',
     "rotated 2": 'codec = "rotated"\nbits = 2\nbucket = 1024\n',
     "rotated 2 entropy": 'codec = "rotated"\nbits = 2\nbucket = 8192\nentropy = true\n',
+    "rotated 2 feedback": 'codec = "rotated"\nbits = 2\nbucket = 8192\nleast_error = true\n'
+                          'entropy = true\n',
     "rotated 1": 'codec = "rotated"\nbits = 1\nbucket = 1024\n',
     "sign": 'codec = "sign"\n',
     "top_k 5 %": 'codec = "top_k"\ndensity = 0.05\n',
