@@ -7,7 +7,8 @@ Each run is a job of chorusd with real devices (chorus-agent) over TLS: the same
 seeds for every codec. What is written down: bytes up and down, rounds until the devices' own
 hold-out examples reach the target, and the final accuracy on examples that no device has. With
 --json the rows are added to those of FILE, so that a table can be made in parts; rows that are
-there already are not run again.
+there already are not run again: with --json docs/compression.json the table of docs/compression.md
+grows, and --codecs of rows that are there prints it.
 
 DATA: fashion-mnist, human-activity, shakespeare (all). Needs CHORUS_DATA_DIR, and a release build
 (CHORUS_BUILD=DIR: another one). The whole table takes about two hours on two cores.
@@ -220,8 +221,8 @@ def mean(rows, field):
 
 
 def table(rows):
-    lines = ["| data | codec | up, MB | times less | down, MB | times less | rounds to target "
-             "| accuracy |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| data | codec | seeds | up, MB | times less | down, MB | times less "
+             "| rounds to target | accuracy | points against f32 |", "|---" * 10 + "|"]
     for data in dict.fromkeys(row["data"] for row in rows):
         plain = [row for row in rows if row["data"] == data and row["codec"] == "f32"]
         for codec in CODECS:
@@ -232,11 +233,14 @@ def table(rows):
                 f"{mean(own, way) / 1e6:.2f} | "
                 + (f"{mean(plain, way) / mean(own, way):.1f}" if plain else "")
                 for way in ("bytes_up", "bytes_down"))
+            apart = [100.0 * (row["accuracy"] - other["accuracy"])
+                     for row in own for other in plain if other["seed"] == row["seed"]]
+            points = f"{statistics.mean(apart):+.2f}" if apart else ""
             reached = [row["rounds_to_target"] for row in own]
             late = f"{statistics.mean(reached):.0f}" if all(reached) else "never"
             spread = statistics.pstdev(row["accuracy"] for row in own)
-            lines.append(f"| {data} | {codec} | {traffic} | {late} "
-                         f"| {mean(own, 'accuracy'):.4f} ± {spread:.4f} |")
+            lines.append(f"| {data} | {codec} | {len(own)} | {traffic} | {late} "
+                         f"| {mean(own, 'accuracy'):.4f} ± {spread:.4f} | {points} |")
     return "\n".join(lines)
 
 
