@@ -1,16 +1,14 @@
 #include "server/driver/job_codecs.hpp"
 
 #include <algorithm>
-#include <array>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "chorus/kernels/kernels.hpp"
 #include "common/base/log.hpp"
-#include "common/base/rng.hpp"
 #include "common/base/try.hpp"
 #include "common/net/async.hpp"
+#include "server/round/round_key.hpp"
 
 namespace chorus::server {
 
@@ -19,9 +17,7 @@ namespace asio = boost::asio;
 std::optional<Compression> JobCodecs::compression_of(RoundId round) const {
   if (!config_.train.compression) return std::nullopt;
   Compression compression = *config_.train.compression;
-  const std::string number = std::to_string(round.value);
-  const std::array<std::string_view, 3> parts{"compression", config_.round.job.value, number};
-  compression.seed = stream_key(config_.round.seed, parts);
+  compression.seed = round_key(config_.round, "compression", round);
   if (!plan_) return compression;
   const auto table = static_cast<std::uint32_t>(plan_->first_round.value);
   return with_plan(std::move(compression), plan_->tensors, table);

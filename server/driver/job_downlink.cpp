@@ -1,21 +1,17 @@
 #include "server/driver/job_downlink.hpp"
 
-#include <array>
 #include <limits>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "common/base/limits.hpp"
-#include "common/base/rng.hpp"
 #include "common/base/try.hpp"
+#include "server/round/round_key.hpp"
 
 namespace chorus::server {
 
 std::uint64_t JobDownlink::seed_of(RoundId round) const {
-  const std::string number = std::to_string(round.value);
-  const std::array<std::string_view, 3> parts{"downlink", config_.round.job.value, number};
-  return stream_key(config_.round.seed, parts);
+  return round_key(config_.round, "downlink", round);
 }
 
 Result<std::vector<PlanLine>> JobDownlink::lines() const {

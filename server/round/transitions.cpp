@@ -5,17 +5,12 @@
 
 #include "common/base/assert.hpp"
 #include "common/base/limits.hpp"
+#include "server/round/round_key.hpp"
 #include "server/round/round_machine.hpp"
 #include "server/round/weighted_means.hpp"
 
 namespace chorus::server {
 namespace {
-
-Rng stream(const RoundConfig& config, std::string_view purpose, RoundId round) {
-  const std::string number = std::to_string(round.value);
-  const std::string_view parts[] = {purpose, config.job.value, number};
-  return Rng(stream_key(config.seed, parts));
-}
 
 std::string of_total(std::uint64_t part, std::uint64_t total) {
   return std::to_string(part) + " of " + std::to_string(total);
@@ -70,7 +65,7 @@ void RoundMachine::try_open() {
 void RoundMachine::open(std::size_t wanted) {
   ++round_.value;
   const std::vector<ClientId> candidates(ready_.begin(), ready_.end());
-  Rng rng = stream(config_, "cohort", round_);
+  Rng rng(round_key(config_, "cohort", round_));
   std::vector<ClientId> cohort = selection_->choose(candidates, wanted, rng);
   members_.clear();
   for (const ClientId& client : cohort) {
@@ -154,7 +149,7 @@ bool RoundMachine::evaluation_due() const {
 void RoundMachine::begin_evaluation(const std::vector<ClientId>& candidates) {
   const double wanted =
       std::ceil(config_.evaluation.fraction * static_cast<double>(candidates.size()));
-  Rng rng = stream(config_, "evaluate", round_);
+  Rng rng(round_key(config_, "evaluate", round_));
   const auto chosen = selection_->choose(candidates, static_cast<std::size_t>(wanted), rng);
   evaluators_ = std::set<ClientId>(chosen.begin(), chosen.end());
   reports_.clear();
