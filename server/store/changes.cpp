@@ -15,6 +15,7 @@
 #include "common/base/files.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
+#include "server/store/list_folder.hpp"
 
 namespace chorus::server {
 namespace {
@@ -160,20 +161,6 @@ class FileRestReader final : public RestReader {
   std::uint64_t parameters_;
 };
 
-Result<std::vector<std::filesystem::path>> paths_in(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> paths;
-  std::error_code error;
-  for (auto entry = std::filesystem::directory_iterator(folder, error);
-       !error && entry != std::filesystem::directory_iterator();
-       entry.increment(error)) {
-    paths.push_back(entry->path());
-  }
-  if (error && error != std::errc::no_such_file_or_directory) {
-    return errno_failure(error.value(), "listing", folder);
-  }
-  return paths;
-}
-
 Result<void> remove_file(const std::filesystem::path& path) {
   if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
   return {};
@@ -221,7 +208,10 @@ class FolderChangeStore final : public ChangeStore {
   }
 
   Result<void> prune(const JobId& job, RoundId steps, RoundId rest) override {
-    CHORUS_TRY(const auto paths, paths_in(folder_ / job.value));
+    const auto folder = folder_ / job.value;
+    std::error_code error;
+    if (!std::filesystem::exists(folder, error)) return {};  // no round has left anything yet
+    CHORUS_TRY(const auto paths, list_folder(folder));
     for (const auto& path : paths) {
       const auto round = round_of(path.stem().string());
       const bool old = (path.extension() == kChangeSuffix && round && *round < steps.value) ||
@@ -232,9 +222,9 @@ class FolderChangeStore final : public ChangeStore {
   }
 
   Result<void> remove_unfinished() const {
-    CHORUS_TRY(const auto jobs, paths_in(folder_));
+    CHORUS_TRY(const auto jobs, list_folder(folder_));
     for (const auto& job : jobs) {
-      CHORUS_TRY(const auto paths, paths_in(job));
+      CHORUS_TRY(const auto paths, list_folder(job));
       for (const auto& path : paths) {
         if (path.extension() == kUnfinished) CHORUS_OK(remove_file(path));
       }

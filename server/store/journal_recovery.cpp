@@ -4,12 +4,12 @@
 #include <cerrno>
 #include <fmt/format.h>
 #include <set>
-#include <system_error>
 #include <unistd.h>
 #include <vector>
 
 #include "common/base/files.hpp"
 #include "common/base/try.hpp"
+#include "server/store/list_folder.hpp"
 
 namespace chorus::server {
 
@@ -57,21 +57,15 @@ class Recovery {
   Result<std::vector<std::uint64_t>> list_segments() {
     std::set<std::uint64_t> expected = kept_;
     std::uint64_t last = 0;
-    std::error_code error;
-    for (auto entry = std::filesystem::directory_iterator(folder_, error);
-         !error && entry != std::filesystem::directory_iterator();
-         entry.increment(error)) {
-      const auto number = SegmentFile::number_of(entry->path().filename());
+    CHORUS_TRY(const auto paths, list_folder(folder_));
+    for (const auto& path : paths) {
+      const auto number = SegmentFile::number_of(path.filename());
       if (!number) continue;
       found_.insert(*number);
       if (*number >= result_.next_segment) last = std::max(last, *number);
       if (*number < result_.next_segment && !kept_.contains(*number)) {
         CHORUS_OK(remove(*number));
       }
-    }
-    if (error) {
-      return fail(errc::io_failed,
-                  fmt::format("listing folder '{}': {}", folder_.string(), error.message()));
     }
     // A number that is missing in between is where the journal ends.
     if (durable_.segment >= result_.next_segment) last = std::max(last, durable_.segment);

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -17,6 +16,7 @@
 #include "common/tensor/safetensors.hpp"
 #include "common/tensor/version_metadata.hpp"
 #include "server/store/background_hasher.hpp"
+#include "server/store/list_folder.hpp"
 
 namespace chorus::server {
 namespace {
@@ -224,9 +224,9 @@ class FolderVersionStore final : public VersionStore {
   explicit FolderVersionStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   Result<void> remove_temporaries() const {
-    CHORUS_TRY(const auto names, file_names());
-    for (const std::string& name : names) {
-      const auto path = folder_ / name;
+    CHORUS_TRY(const auto paths, list_folder(folder_));
+    for (const auto& path : paths) {
+      const std::string name = path.filename().string();
       if (name.starts_with(kTemporaryPrefix) && ::unlink(path.c_str()) != 0) {
         return errno_failure(errno, "removing", path);
       }
@@ -262,9 +262,10 @@ class FolderVersionStore final : public VersionStore {
   }
 
   Result<std::vector<Sha256>> list() const override {
-    CHORUS_TRY(const auto names, file_names());
+    CHORUS_TRY(const auto paths, list_folder(folder_));
     std::vector<Sha256> versions;
-    for (const std::string& name : names) {
+    for (const auto& path : paths) {
+      const std::string name = path.filename().string();
       if (!name.ends_with(kSuffix)) continue;
       const auto digest = parse_sha256(name.substr(0, name.size() - kSuffix.size()));
       if (digest && path_of(*digest).filename() == name) versions.push_back(*digest);
@@ -284,21 +285,6 @@ class FolderVersionStore final : public VersionStore {
   }
 
  private:
-  Result<std::vector<std::string>> file_names() const {
-    std::vector<std::string> names;
-    std::error_code error;
-    for (auto entry = std::filesystem::directory_iterator(folder_, error);
-         !error && entry != std::filesystem::directory_iterator();
-         entry.increment(error)) {
-      names.push_back(entry->path().filename().string());
-    }
-    if (error) {
-      return fail(errc::io_failed,
-                  fmt::format("listing folder '{}': {}", folder_.string(), error.message()));
-    }
-    return names;
-  }
-
   std::filesystem::path folder_;
   std::atomic<std::uint64_t> next_temporary_ = 0;
 };
