@@ -1,6 +1,7 @@
 // Compressed updates between real processes: a function of the seed, whatever crashes; fewer bytes,
 // and a model that has learned as much.
 #include <csignal>
+#include <initializer_list>
 
 #include "tests/e2e/digits.hpp"
 
@@ -42,6 +43,22 @@ Outcome run(const DigitsOptions& options) {
   return outcome_of(digits);
 }
 
+/// A daemon killed at each of these places goes on to the same model.
+void expect_after_crashes(const DigitsOptions& options,
+                          const std::string& reference,
+                          std::initializer_list<const char*> points) {
+  for (const char* const point : points) {
+    SCOPED_TRACE(point);
+    Digits digits(options);
+    digits.start_server(point);
+    digits.submit();
+    digits.start_agents();
+    EXPECT_EQ(digits.federation().server().wait(std::chrono::seconds(60)), 128 + SIGKILL);
+    digits.start_server("");
+    EXPECT_EQ(outcome_of(digits).version, reference);
+  }
+}
+
 TEST(Compression, SendsLessAndLearnsAsMuch) {
   DigitsOptions options;
   options.rounds = 12;  // what is left out needs a few to come
@@ -78,17 +95,10 @@ TEST(Compression, SameSeedSameModelWhateverTheThreads) {
 TEST(Compression, ACrashOfTheDaemonChangesNothing) {
   const DigitsOptions options = options_with("codec = \"uniform\"\nbits = 4\n");
   const std::string reference = run(options).version;
-  for (const char* const point :
-       {"upload.complete:5", "commit.after_journal:3", "fold.after:3", "publish.after_ledger:2"}) {
-    SCOPED_TRACE(point);
-    Digits digits(options);
-    digits.start_server(point);
-    digits.submit();
-    digits.start_agents();
-    EXPECT_EQ(digits.federation().server().wait(std::chrono::seconds(60)), 128 + SIGKILL);
-    digits.start_server("");
-    EXPECT_EQ(outcome_of(digits).version, reference);
-  }
+  expect_after_crashes(
+      options,
+      reference,
+      {"upload.complete:5", "commit.after_journal:3", "fold.after:3", "publish.after_ledger:2"});
 }
 
 TEST(Compression, CodecsFollowWhatIsLearnedAlsoOverACrash) {
@@ -110,16 +120,7 @@ TEST(Compression, CodecsFollowWhatIsLearnedAlsoOverACrash) {
     EXPECT_GT(line.at("error").get<double>(), 0.0) << line;
   }
 
-  for (const char* const point : {"open.before_ledger:3", "commit.after_journal:7"}) {
-    SCOPED_TRACE(point);
-    Digits again(options);
-    again.start_server(point);
-    again.submit();
-    again.start_agents();
-    EXPECT_EQ(again.federation().server().wait(std::chrono::seconds(60)), 128 + SIGKILL);
-    again.start_server("");
-    EXPECT_EQ(outcome_of(again).version, reference);
-  }
+  expect_after_crashes(options, reference, {"open.before_ledger:3", "commit.after_journal:7"});
 }
 
 // What the codec left out is on the device's disk, and counts once.
@@ -167,20 +168,13 @@ TEST(DownlinkCompression, ACrashOfTheDaemonChangesNothing) {
   const DigitsOptions options = options_with(kBothWays);
   const std::string reference = run(options).version;
   EXPECT_NE(run(options_with("codec = \"uniform\"\nbits = 4\n")).version, reference);
-  for (const char* const point : {"finalise.before_commit:2",
-                                  "finalise.before_change:2",
-                                  "finalise.after_commit:2",
-                                  "publish.before_ledger:2",
-                                  "publish.after_ledger:2"}) {
-    SCOPED_TRACE(point);
-    Digits digits(options);
-    digits.start_server(point);
-    digits.submit();
-    digits.start_agents();
-    EXPECT_EQ(digits.federation().server().wait(std::chrono::seconds(60)), 128 + SIGKILL);
-    digits.start_server("");
-    EXPECT_EQ(outcome_of(digits).version, reference);
-  }
+  expect_after_crashes(options,
+                       reference,
+                       {"finalise.before_commit:2",
+                        "finalise.before_change:2",
+                        "finalise.after_commit:2",
+                        "publish.before_ledger:2",
+                        "publish.after_ledger:2"});
 }
 
 // It has what the next step begins with on its disk, or fetches the file.
