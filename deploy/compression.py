@@ -84,6 +84,8 @@ CODECS = {
     "top_k 5 % adapted": 'codec = "top_k"\ndensity = 0.05\n' + ADAPT,
     "top_k 1 % momentum": 'codec = "top_k"\ndensity = 0.01\nmomentum = 0.9\n',
     "ternary 2 %": 'codec = "ternary"\ndensity = 0.02\n',
+    "low_rank 4": 'codec = "low_rank"\nrank = 4\n',
+    "low_rank 4 adapted": 'codec = "low_rank"\nrank = 4\n' + ADAPT,
     "down bf16 model": '[compress.down]\nsends = "model"\ncodec = "bf16"\n',
     "down uniform 8 model": '[compress.down]\nsends = "model"\ncodec = "uniform"\n',
     "down rotated 4": '[compress.down]\ncodec = "rotated"\nbits = 4\n',

@@ -12,6 +12,12 @@ namespace chorus::codec {
 namespace {
 
 constexpr float kHalfMax = 65504.0F;
+constexpr float kProductMax = 0x1.0p96F;  ///< sums of products of 2^22 such floats stay finite
+
+float encodable_max(CodecKind kind) {
+  if (kind == CodecKind::f16) return kHalfMax;
+  return kind == CodecKind::low_rank ? kProductMax : kEncodableMax;
+}
 
 Result<void> check_bits(const Codec& codec, std::uint32_t least, std::uint32_t most) {
   if (codec.bits >= least && codec.bits <= most) return {};
@@ -38,6 +44,13 @@ Result<void> check_density(const Codec& codec) {
                   "; it takes a share of the elements, above 0 and at most 1");
 }
 
+Result<void> check_rank(const Codec& codec) {
+  if (codec.rank >= 1 && codec.rank <= limits::kCodecRankMax) return {};
+  return fail(errc::invalid_argument,
+              "a codec with rank = " + std::to_string(codec.rank) + "; it takes 1 to " +
+                  std::to_string(limits::kCodecRankMax));
+}
+
 }  // namespace
 
 const Method& without_entropy(CodecKind kind) noexcept {
@@ -62,6 +75,8 @@ const Method& without_entropy(CodecKind kind) noexcept {
       return random_k();
     case CodecKind::ternary:
       return ternary();
+    case CodecKind::low_rank:
+      return low_rank();
   }
   return f32();
 }
@@ -91,6 +106,8 @@ Result<void> check_codec(const Codec& codec) {
     case CodecKind::random_k:
     case CodecKind::ternary:
       return check_density(codec);
+    case CodecKind::low_rank:
+      return check_rank(codec);
   }
   return fail(errc::invalid_argument,
               "a codec of unknown kind " + std::to_string(static_cast<unsigned>(codec.kind)));
@@ -106,7 +123,7 @@ Result<std::vector<std::byte>> encode(const Codec& codec,
     return fail(errc::not_finite,
                 "element " + std::to_string(bad - x.begin()) + " is NaN or infinite");
   }
-  const float most = codec.kind == CodecKind::f16 ? kHalfMax : kEncodableMax;
+  const float most = encodable_max(codec.kind);
   if (stats.max_abs > most) {
     return fail(errc::value_out_of_range,
                 "an element of magnitude " + std::to_string(stats.max_abs) +

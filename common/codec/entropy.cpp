@@ -49,7 +49,7 @@ const Bucketed* coded(const Codec& codec) {
 }
 
 std::size_t width_of(const Codec& codec) {
-  if (codec.kind == CodecKind::f32) return 4;
+  if (codec.kind == CodecKind::f32 || codec.kind == CodecKind::low_rank) return 4;
   return codec.kind == CodecKind::f16 || codec.kind == CodecKind::bf16 ? 2 : 1;
 }
 

@@ -57,7 +57,7 @@ Result<WithMemory> encode_with_momentum(const Codec& codec,
                                         double momentum,
                                         std::span<float> velocity,
                                         const Keys& keys) {
-  CHORUS_ASSERT(sparse(codec) && velocity.size() == x.size());
+  CHORUS_ASSERT(chooses_elements(codec) && velocity.size() == x.size());
   CHORUS_OK(check_memory(x, memory));
   kernels::add_scaled_f32(x, momentum, velocity, velocity);
   std::vector<float> wanted = combined(velocity, 1.0, memory);

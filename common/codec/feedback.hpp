@@ -33,7 +33,7 @@ Result<WithMemory> encode_with_error(const Codec& codec,
 ///
 /// @param momentum  m, [0, 1)
 /// @param velocity  f32[n]  in: u, zeros at first; out: the next u
-/// @pre sparse(codec)
+/// @pre chooses_elements(codec)
 /// @errors as encode_with_error(); velocity is then of no use any more
 /// @source  Lin et al. 2018, "Deep gradient compression", Algorithm 4
 Result<WithMemory> encode_with_momentum(const Codec& codec,

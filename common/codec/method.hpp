@@ -99,7 +99,8 @@ const Method& method_of(const Codec& codec) noexcept;
 Result<void> check_codec(const Codec& codec);
 
 /// x as a payload.
-/// @errors as check_codec; not_finite; value_out_of_range (beyond kEncodableMax, f16: 65504)
+/// @errors as check_codec; not_finite; value_out_of_range (beyond kEncodableMax; f16: 65504,
+///         low_rank: 2^96)
 Result<std::vector<std::byte>> encode(const Codec& codec,
                                       std::span<const float> x,
                                       const Keys& keys);

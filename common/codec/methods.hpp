@@ -15,6 +15,7 @@ const Bucketed& rotated();
 const Method& top_k();
 const Method& random_k();
 const Method& ternary();
+const Method& low_rank();
 /// Any of them, with fewer bits for what comes often.
 const Method& entropy();
 

@@ -6,10 +6,10 @@
 
 namespace chorus::codec {
 
-const std::array<Named, 10>& all_codecs() noexcept {
+const std::array<Named, 11>& all_codecs() noexcept {
   using K = CodecKind;
   constexpr Parameters kCodes{.bits = true, .bucket = true};
-  static constexpr std::array<Named, 10> kAll{{
+  static constexpr std::array<Named, 11> kAll{{
       {K::f32, "f32", {}, {.kind = K::f32}},
       {K::f16, "f16", {}, {.kind = K::f16}},
       {K::bf16, "bf16", {}, {.kind = K::bf16}},
@@ -23,6 +23,7 @@ const std::array<Named, 10>& all_codecs() noexcept {
       {K::top_k, "top_k", {.density = true}, {.kind = K::top_k}},
       {K::random_k, "random_k", {.density = true}, {.kind = K::random_k}},
       {K::ternary, "ternary", {.density = true}, {.kind = K::ternary}},
+      {K::low_rank, "low_rank", {.rank = true}, {.kind = K::low_rank}},
   }};
   return kAll;
 }
@@ -39,6 +40,7 @@ bool leaves_out(const Codec& codec) noexcept {
     case CodecKind::sign:
     case CodecKind::top_k:
     case CodecKind::ternary:
+    case CodecKind::low_rank:
       return true;
     case CodecKind::rotated:
       return codec.least_error;
@@ -48,8 +50,15 @@ bool leaves_out(const Codec& codec) noexcept {
 }
 
 bool sparse(const Codec& codec) noexcept {
-  return codec.kind == CodecKind::top_k || codec.kind == CodecKind::random_k ||
-         codec.kind == CodecKind::ternary;
+  return chooses_elements(codec) || codec.kind == CodecKind::random_k;
+}
+
+bool chooses_elements(const Codec& codec) noexcept {
+  return codec.kind == CodecKind::top_k || codec.kind == CodecKind::ternary;
+}
+
+bool for_changes_only(const Codec& codec) noexcept {
+  return sparse(codec) || codec.kind == CodecKind::sign || codec.kind == CodecKind::low_rank;
 }
 
 bool contracts(const Codec& codec) noexcept {
@@ -72,6 +81,7 @@ std::string describe(const Codec& codec) {
   if (kind.takes.bits) text += fmt::format(", {} bit{}", codec.bits, codec.bits == 1 ? "" : "s");
   if (kind.takes.bucket) text += fmt::format(", buckets of {}", codec.bucket);
   if (kind.takes.density) text += fmt::format(", {:g} % of the elements", 100.0 * codec.density);
+  if (kind.takes.rank) text += fmt::format(", rank {}", codec.rank);
   if (kind.takes.norm && codec.norm == CodecNorm::l2) text += ", Euclidean norm";
   if (kind.takes.least_error && codec.least_error) text += ", least error";
   if (codec.entropy) text += ", entropy-coded";

@@ -25,7 +25,7 @@ Result<std::vector<std::byte>> encode_piece(const Piece& piece,
                                             const Keys& keys) {
   if (memory.error.empty() || !leaves_out(piece.codec)) return encode(piece.codec, x, keys);
   const auto error = of_piece(memory.error, piece);
-  const bool corrected = !memory.velocity.empty() && sparse(piece.codec);
+  const bool corrected = !memory.velocity.empty() && chooses_elements(piece.codec);
   CHORUS_TRY(
       auto sent,
       corrected

@@ -14,7 +14,7 @@ namespace chorus::codec {
 /// changed under codecs that leave something out (names.hpp); elsewhere it stays as it is.
 struct FeedbackMemory {
   std::span<float> error;     ///< what earlier updates left out: added, then what this one does
-  std::span<float> velocity;  ///< of momentum correction, under sparse codecs; with `error`
+  std::span<float> velocity;  ///< of momentum correction, under top_k and ternary; with `error`
   double momentum = 0.0;
 };
 

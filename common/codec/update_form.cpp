@@ -9,6 +9,7 @@
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
 #include "common/codec/bytes.hpp"
+#include "common/codec/methods.hpp"
 #include "common/tensor/tensor_selection.hpp"
 
 namespace chorus::codec {
@@ -43,7 +44,8 @@ Result<std::vector<Codec>> codecs_of(const Compression& compression, const Tenso
     }
   }
   for (std::size_t t = 0; t < codecs.size(); ++t) {
-    if (layout.tensors[t].buffer) codecs[t] = Codec{};
+    const TensorSpec& tensor = layout.tensors[t];
+    codecs[t] = tensor.buffer ? Codec{} : for_tensor(codecs[t], tensor);
   }
   return codecs;
 }
@@ -57,6 +59,33 @@ Result<std::vector<bool>> sent_of(const TrainPlan& plan, const TensorLayout& lay
 }
 
 }  // namespace
+
+Codec for_tensor(Codec codec, const TensorSpec& tensor) {
+  if (codec.kind != CodecKind::low_rank) return codec;
+  const std::uint64_t rows = tensor.shape.empty() ? 0 : tensor.shape.front();
+  const std::uint64_t columns = rows == 0 ? 0 : tensor.count / rows;
+  if (columns <= UpdateForm::kMatrixElements) codec.columns = static_cast<std::uint32_t>(columns);
+  const std::uint64_t piece = std::min(tensor.count, piece_elements(codec, tensor.count));
+  const bool smaller = without_entropy(codec.kind).bytes_max(codec, piece) < sizeof(float) * piece;
+  return smaller ? codec : Codec{.kind = CodecKind::f32, .entropy = codec.entropy};
+}
+
+std::uint64_t piece_elements(const Codec& codec, std::uint64_t count) noexcept {
+  if (codec.kind != CodecKind::low_rank || codec.columns == 0) return UpdateForm::kPieceElements;
+  const std::uint64_t rows = count / codec.columns;
+  const std::uint64_t most =
+      std::max<std::uint64_t>(UpdateForm::kMatrixElements / codec.columns, 1);
+  const std::uint64_t pieces = std::max<std::uint64_t>((rows + most - 1) / most, 1);
+  return std::max<std::uint64_t>((rows + pieces - 1) / pieces, 1) * codec.columns;
+}
+
+std::uint64_t bytes_max(const Codec& codec, std::uint64_t count) {
+  const Method& method = method_of(codec);
+  const std::uint64_t piece = piece_elements(codec, count);
+  const std::uint64_t rest = count % piece;
+  return count / piece * method.bytes_max(codec, piece) +
+         (rest > 0 ? method.bytes_max(codec, rest) : 0);
+}
 
 UpdateForm UpdateForm::plain(std::uint64_t parameters) {
   UpdateForm form;
@@ -79,9 +108,10 @@ Result<UpdateForm> UpdateForm::of(const TrainPlan& plan, const TensorLayout& lay
   for (std::size_t t = 0; t < codecs.size();) {
     std::size_t next = t;
     std::uint64_t count = 0;
-    for (; next < codecs.size() && sent[next] == sent[t] && codecs[next] == codecs[t]; ++next) {
-      count += layout.tensors[next].count;
-    }
+    do {
+      count += layout.tensors[next++].count;
+    } while (next < codecs.size() && codecs[t].kind != CodecKind::low_rank &&
+             sent[next] == sent[t] && codecs[next] == codecs[t]);
     if (sent[t]) form.add_run(codecs[t], layout.tensors[t].offset, count);
     t = next;
   }
@@ -95,9 +125,25 @@ Result<UpdateForm> UpdateForm::of(const TrainPlan& plan, const TensorLayout& lay
 }
 
 void UpdateForm::add_run(const Codec& codec, std::uint64_t first, std::uint64_t count) {
-  for (std::uint64_t done = 0; done < count; done += kPieceElements) {
-    pieces_.push_back({codec, first + done, std::min(kPieceElements, count - done)});
+  const std::uint64_t most = piece_elements(codec, count);
+  for (std::uint64_t done = 0; done < count; done += most) {
+    pieces_.push_back({codec, first + done, std::min(most, count - done)});
   }
+}
+
+std::uint64_t UpdateForm::largest_piece() const noexcept {
+  std::uint64_t largest = 0;
+  for (const Piece& piece : pieces_) largest = std::max(largest, piece.count);
+  return largest;
+}
+
+std::uint64_t UpdateForm::largest_payload() const noexcept {
+  std::uint64_t largest = 0;
+  for (const Piece& piece : pieces_) {
+    if (piece.codec == Codec{}) continue;
+    largest = std::max(largest, method_of(piece.codec).bytes_max(piece.codec, piece.count));
+  }
+  return largest;
 }
 
 Keys UpdateForm::keys(std::size_t piece) const noexcept {

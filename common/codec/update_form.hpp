@@ -22,6 +22,18 @@ struct Piece {
   bool operator==(const Piece&) const = default;
 };
 
+/// The codec as it encodes a tensor: low_rank with the columns of the tensor's matrix, whose rows
+/// are its first dimension, and float32 where the factors of a piece would not be smaller.
+Codec for_tensor(Codec codec, const TensorSpec& tensor);
+
+/// How many of a run's elements become one payload: kPieceElements; or, of a matrix, whole rows, as
+/// many in all pieces but the last.
+/// @param codec  of for_tensor()
+std::uint64_t piece_elements(const Codec& codec, std::uint64_t count) noexcept;
+
+/// Of all pieces of a run. @param codec  of for_tensor()
+std::uint64_t bytes_max(const Codec& codec, std::uint64_t count);
+
 /// A plain update is one piece of float32, and nothing else: 4 bytes an element.
 ///
 /// A compressed one begins with a table (little-endian), then come the payloads in its order:
@@ -33,9 +45,12 @@ struct Piece {
 /// Neighbouring tensors with the same codec are a run; buffers go as float32, and what the plan
 /// does not train or keeps on the device is left out. A run is cut into pieces of kPieceElements,
 /// so that what a payload takes in memory is bounded and several threads can work on an update.
+/// Under low_rank each tensor is a run, cut between rows into the fewest pieces, of equal size,
+/// that have at most kMatrixElements.
 class UpdateForm {
  public:
-  static constexpr std::uint64_t kPieceElements = 1ULL << 18U;  ///< a multiple of every bucket
+  static constexpr std::uint64_t kPieceElements = 1ULL << 18U;   ///< a multiple of every bucket
+  static constexpr std::uint64_t kMatrixElements = 1ULL << 21U;  ///< thin factors want large ones
 
   /// Without compression.
   static UpdateForm plain(std::uint64_t parameters);
@@ -46,6 +61,9 @@ class UpdateForm {
   bool compressed() const noexcept { return compressed_; }
   std::span<const Piece> pieces() const noexcept { return pieces_; }
   std::uint64_t parameters() const noexcept { return parameters_; }
+  std::uint64_t largest_piece() const noexcept;  ///< elements
+  /// Of the payloads that are read as a whole; of float32 as it is, parts are.
+  std::uint64_t largest_payload() const noexcept;
 
   /// Of a piece. The device's part is of the plan's seed.
   Keys keys(std::size_t piece) const noexcept;

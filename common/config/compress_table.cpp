@@ -37,6 +37,9 @@ bool read_codec(const TomlTable& table, Codec& into) {
   if (may(table, "density", kind.takes.density, kind)) {
     table.number("density", codec.density, {.min = 0, .max = 1, .min_excluded = true});
   }
+  if (may(table, "rank", kind.takes.rank, kind)) {
+    table.whole("rank", codec.rank, {1, limits::kCodecRankMax});
+  }
   if (may(table, "norm", kind.takes.norm, kind)) {
     table.choice("norm", codec.norm, {{"l2", CodecNorm::l2}, {"maximum", CodecNorm::maximum}});
   }
@@ -61,11 +64,8 @@ bool leaves_out(const Compression& compression) {
 
 void read_momentum(const TomlTable& table, Compression& into, bool codecs_are_good) {
   if (!table.number("momentum", into.momentum, {.min = 0, .max = 1, .max_excluded = true})) return;
-  const auto takes = [](const Codec& codec) {
-    return codec::leaves_out(codec) && codec::sparse(codec);
-  };
-  bool any = takes(into.codec);
-  for (const TensorCodec& own : into.tensors) any = any || takes(own.codec);
+  bool any = codec::chooses_elements(into.codec);
+  for (const TensorCodec& own : into.tensors) any = any || codec::chooses_elements(own.codec);
   if (codecs_are_good && into.momentum > 0.0 && (!any || into.feedback != Feedback::error)) {
     table.problem("momentum",
                   "it is for top_k and ternary with feedback = \"error\"; leave it out");
@@ -105,7 +105,7 @@ void read_compress(const TomlTable& table, std::optional<Compression>& into) {
   if (good && !wants && compression.feedback != Feedback::none) {
     table.problem("feedback",
                   "no codec here leaves anything out for good; feedback is for sign, top_k, "
-                  "ternary, and rotated with least_error");
+                  "ternary, low_rank, and rotated with least_error");
   }
   read_momentum(table, compression, good);
   if (good) into = std::move(compression);

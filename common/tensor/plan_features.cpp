@@ -1,5 +1,6 @@
 #include "common/tensor/plan_features.hpp"
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 
@@ -16,6 +17,14 @@ struct Feature {
   std::string_view name;
   bool (*needed)(const TrainPlan&);
 };
+
+bool has_low_rank(const TrainPlan& plan) {
+  if (!plan.compression) return false;
+  const auto is = [](const Codec& codec) { return codec.kind == CodecKind::low_rank; };
+  const auto& own = plan.compression->tensors;
+  return is(plan.compression->codec) ||
+         std::any_of(own.begin(), own.end(), [&is](const TensorCodec& t) { return is(t.codec); });
+}
 
 constexpr Feature kFeatures[] = {
     {"optimiser", [](const TrainPlan& p) { return !plain(p.optimiser); }},
@@ -44,6 +53,7 @@ constexpr Feature kFeatures[] = {
     {"compression", [](const TrainPlan& p) { return p.compression.has_value(); }},
     {"compression.momentum",
      [](const TrainPlan& p) { return p.compression && p.compression->momentum != 0.0; }},
+    {"compression.low_rank", [](const TrainPlan& p) { return has_low_rank(p); }},
 };
 
 }  // namespace

@@ -34,6 +34,7 @@ Result<Codec> codec_from(const std::string& field, const pb::Codec& proto) {
   if (takes.bits) codec.bits = proto.bits();
   if (takes.bucket) codec.bucket = proto.bucket();
   if (takes.density) codec.density = proto.density();
+  if (takes.rank) codec.rank = proto.rank();
   if (takes.least_error) codec.least_error = proto.least_error();
   if (takes.norm) {
     if (proto.norm() != pb::NORM_L2 && proto.norm() != pb::NORM_MAXIMUM) {
@@ -53,6 +54,7 @@ void codec_to(const Codec& codec, pb::Codec* proto) {
   if (takes.bits) proto->set_bits(codec.bits);
   if (takes.bucket) proto->set_bucket(codec.bucket);
   if (takes.density) proto->set_density(codec.density);
+  if (takes.rank) proto->set_rank(codec.rank);
   if (takes.least_error) proto->set_least_error(codec.least_error);
   if (takes.norm) proto->set_norm(static_cast<pb::CodecNorm>(codec.norm));
   proto->set_entropy(codec.entropy);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/codec/method.hpp"
 #include "common/codec/names.hpp"
@@ -30,14 +31,19 @@ Result<std::vector<CodecChoice>> choices_of(const TensorSpec& tensor,
                                             std::span<const Codec> codecs,
                                             const ReadChange& change,
                                             double& norm) {
+  std::vector<Codec> own;
+  std::uint64_t most = 0;
+  for (const Codec& codec : codecs) {
+    own.push_back(codec::for_tensor(codec, tensor));
+    most = std::max(most, codec::piece_elements(own.back(), tensor.count));
+  }
   std::vector<CodecChoice> all;
   std::vector<float> values;
   for (std::uint64_t done = 0; done < tensor.count; done += values.size()) {
-    values.resize(
-        static_cast<std::size_t>(std::min(codec::UpdateForm::kPieceElements, tensor.count - done)));
+    values.resize(static_cast<std::size_t>(std::min(most, tensor.count - done)));
     CHORUS_OK(change(tensor.offset + done, values));
     norm += squared_norm(values);
-    CHORUS_TRY(const auto piece, measured_choices(codecs, values, kKey));
+    CHORUS_TRY(const auto piece, measured_choices(own, values, kKey));
     if (all.empty()) {
       all = piece;
       continue;
@@ -59,6 +65,7 @@ nlohmann::json json_of(const PlannedTensor& tensor) {
           {"bucket", codec.bucket},
           {"norm", static_cast<unsigned>(codec.norm)},
           {"density", codec.density},
+          {"rank", codec.rank},
           {"least_error", codec.least_error},
           {"entropy", codec.entropy},
           {"bytes", tensor.bytes},
@@ -93,6 +100,7 @@ Result<PlannedTensor> tensor_of(const nlohmann::json& json) {
   if (norm != 1 && norm != 2) return fail(errc::corrupt_data, "an unknown norm");
   tensor.codec.norm = static_cast<CodecNorm>(norm);
   json.at("density").get_to(tensor.codec.density);
+  tensor.codec.rank = json.value("rank", tensor.codec.rank);  // older plans have none
   json.at("least_error").get_to(tensor.codec.least_error);
   json.at("entropy").get_to(tensor.codec.entropy);
   return tensor;
@@ -112,6 +120,11 @@ std::vector<Codec> choices_beside(const Codec& reference) {
     for (int k = -kDensitySteps; k <= kDensitySteps; ++k) {
       choice.density = k == 0 ? reference.density : reference.density * std::exp2(0.5 * k);
       if (choice.density <= 1.0) choices.push_back(choice);
+    }
+  } else if (takes.rank) {
+    const std::uint32_t most = std::min(2 * reference.rank, limits::kCodecRankMax);
+    for (choice.rank = (reference.rank + 1) / 2; choice.rank <= most; ++choice.rank) {
+      choices.push_back(choice);
     }
   }
   return choices;
@@ -151,7 +164,7 @@ Result<std::vector<PlannedTensor>> plan_codecs(const TrainPlan& plan,
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     const CodecChoice& choice = layers[t].choices[chosen[t]];
     lines.push_back(
-        {tensors[t].name, tensors[t].count, choice.codec, choice.bytes, choice.error / norm});
+        {tensors[t].name, tensors[t].count, codecs[chosen[t]], choice.bytes, choice.error / norm});
   }
   return lines;
 }
@@ -173,7 +186,7 @@ Result<std::vector<PlanLine>> plan_lines(const TrainPlan& plan,
   std::vector<PlanLine> lines;
   for (const TensorSpec& tensor : layout.tensors) {
     PlanLine line{tensor.name, tensor.count, codec_of(form, tensor), 0, std::nullopt};
-    if (line.codec) line.bytes = codec::method_of(*line.codec).bytes_max(*line.codec, tensor.count);
+    if (line.codec) line.bytes = codec::bytes_max(*line.codec, tensor.count);
     const auto planned =
         std::find_if(measured.begin(), measured.end(), [&tensor](const PlannedTensor& other) {
           return other.name == tensor.name;

@@ -47,8 +47,7 @@ std::string_view name_of(Downlink::Sends sends) noexcept {
 }
 
 Result<void> check_downlink(const Codec& codec, Downlink::Sends sends) {
-  const bool part = codec::sparse(codec) || codec.kind == CodecKind::sign;
-  if (sends == Downlink::Sends::model && part) {
+  if (sends == Downlink::Sends::model && codec::for_changes_only(codec)) {
     return fail(errc::invalid_argument,
                 "'" + codec::describe(codec) +
                     "' leaves most of a model out; expected bf16, uniform, qsgd or rotated, "

@@ -154,7 +154,7 @@ void check_set_codecs(const TomlTable& compress, const JobConfig& job) {
   if (!form) return;  // check_compress() has said so
   const auto pieces = form->pieces();
   const auto sparse = std::find_if(pieces.begin(), pieces.end(), [](const codec::Piece& piece) {
-    return piece.codec.kind == CodecKind::top_k || piece.codec.kind == CodecKind::ternary;
+    return codec::chooses_elements(piece.codec);
   });
   if (sparse == pieces.end()) return;
   compress.problem("codec",
@@ -256,14 +256,11 @@ void read_adapt(const TomlTable& table, JobConfig& into) {
   into.adapt = adapt;
 }
 
-/// One that leaves most elements out, or all but their signs; null without any.
-const Codec* sparse_codec(const Compression& compression) {
-  const auto leaves_most = [](const Codec& codec) {
-    return codec::sparse(codec) || codec.kind == CodecKind::sign;
-  };
-  if (leaves_most(compression.codec)) return &compression.codec;
+/// A codec that lets little of a change through; null without any.
+const Codec* coarse_codec(const Compression& compression) {
+  if (codec::for_changes_only(compression.codec)) return &compression.codec;
   for (const TensorCodec& own : compression.tensors) {
-    if (leaves_most(own.codec)) return &own.codec;
+    if (codec::for_changes_only(own.codec)) return &own.codec;
   }
   return nullptr;
 }
@@ -274,12 +271,12 @@ void check_adapt(const TomlTable& table, const JobConfig& job) {
   const Compression& compression = *job.train.compression;
   if (choices_beside(compression.codec).empty()) {
     table.problem("every",
-                  fmt::format("the codec \"{}\" has neither bits nor a density to choose",
+                  fmt::format("the codec \"{}\" has neither bits, a density nor a rank to choose",
                               codec::named(compression.codec.kind).name));
     return;
   }
   // What was learned is measured on the versions that devices have.
-  if (const auto* const part = job.down ? sparse_codec(job.down->compression) : nullptr) {
+  if (const auto* const part = job.down ? coarse_codec(job.down->compression) : nullptr) {
     table.problem("every",
                   fmt::format("[compress.down] has the codec \"{0}\": what is measured would be "
                               "what {0} lets through, not what was learned",

@@ -81,8 +81,8 @@ Result<std::unique_ptr<UpdateSet>> open_updates(const RoundJournal& journal,
 std::uint64_t combine_bytes(const Context& context,
                             const codec::UpdateForm& form,
                             std::uint64_t updates) {
-  // Of a payload, and of a piece where the window holds a part of it only.
-  constexpr std::uint64_t kDecodeBytes = 2 * codec::UpdateForm::kPieceElements * sizeof(float);
+  // A piece where the window holds a part of it only, its payload, and what a codec makes of that.
+  const std::uint64_t decoded = form.largest_piece() * sizeof(float) + 2 * form.largest_payload();
   const std::uint64_t mean = std::min(kWindowElements, form.parameters()) * sizeof(float);
   // A tile, and scratch of 64 columns to put them in order (kernels::ColumnOrder), of each thread.
   constexpr std::uint64_t kScratchBytes = 64 * sizeof(float);
@@ -90,7 +90,7 @@ std::uint64_t combine_bytes(const Context& context,
       threads_for(context, updates) * (SetLane::tile_bytes_max(updates) + updates * kScratchBytes);
   if (!form.compressed()) return mean + tiles;
   const std::uint64_t tables = updates * (form.pieces().size() + 1) * sizeof(std::uint64_t);
-  return mean + tiles + tables + context.compute_threads * kDecodeBytes +
+  return mean + tiles + tables + context.compute_threads * decoded +
          UpdateWindow::bytes_max(updates, form.parameters());
 }
 

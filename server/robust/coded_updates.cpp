@@ -60,8 +60,8 @@ class CodedUpdates final : public UpdateSet {
         std::upper_bound(pieces.begin(), pieces.end(), parameter, behind) - pieces.begin());
   }
 
-  // Buckets have random numbers of their own, by their place in the piece: none can be decoded
-  // without those before it.
+  // As a whole: buckets have random numbers of their own by their place in the piece, sparse
+  // elements and entropy codes come one after the other.
   Result<void> decode(const UpdateBody& body,
                       std::size_t p,
                       std::uint64_t from,

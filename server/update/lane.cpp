@@ -217,7 +217,8 @@ std::uint64_t Lane::run(std::uint64_t first) const {
   const codec::Piece& piece = pieces[p];
   if (first < piece.first) return std::min(kMeanTile, piece.first - first);
   const std::uint64_t left = piece.first + piece.count - first;
-  return parts_[p].plain ? std::min(kMeanTile, left) : left;
+  const bool turned = codec::method_of(piece.codec).lane_is_turned(piece.codec);
+  return turned ? left : std::min(kMeanTile, left);
 }
 
 void Lane::mean(std::uint64_t first, std::span<float> into) const {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <numeric>
 #include <vector>
 
 #include "chorus/kernels/codes.hpp"
@@ -34,16 +35,22 @@ Task encoding(const Codec& codec, std::size_t n) {
   }};
 }
 
+/// As a matrix, of rows as long as the size allows.
+Codec low_rank_of(std::size_t n) {
+  const std::size_t columns = std::gcd(n, std::size_t{512});
+  return {.kind = CodecKind::low_rank, .columns = static_cast<std::uint32_t>(columns)};
+}
+
 // Eight updates in tiles, as a lane folds them.
-Task folding(const Codec& codec, std::size_t n) {
+Task folding(const Codec& codec, std::size_t n, std::size_t tile = kTile) {
   std::vector<std::vector<std::byte>> payloads;
   for (std::size_t k = 0; k < kUpdates; ++k) {
     payloads.push_back(codec::encode(codec, values(n), {.round = 1, .device = k}).value());
   }
-  return {[codec, n, payloads, lane = std::vector<std::int64_t>(n)]() mutable {
+  return {[codec, n, tile, payloads, lane = std::vector<std::int64_t>(n)]() mutable {
             const codec::Method& method = codec::method_of(codec);
-            for (std::size_t first = 0; first < n; first += kTile) {
-              const std::size_t count = std::min(kTile, n - first);
+            for (std::size_t first = 0; first < n; first += tile) {
+              const std::size_t count = std::min(tile, n - first);
               std::vector<codec::FoldPart> parts;
               for (const auto& payload : payloads) {
                 const auto at = static_cast<std::size_t>(method.bytes_max(codec, first));
@@ -83,6 +90,8 @@ const bench::Tasks& tasks() {
       {"eden4",
        [](auto n) { return encoding({.kind = CodecKind::rotated, .bits = 4, .bucket = 8192}, n); }},
       {"top_k_1%", [](auto n) { return encoding({.kind = CodecKind::top_k, .density = 0.01}, n); }},
+      {"low_rank_4", [](auto n) { return encoding(low_rank_of(n), n); }},
+      {"fold_low_rank_4", [](auto n) { return folding(low_rank_of(n), n, n); }},
       {"hadamard", [](auto n) { return transforming(0, n); }},
       {"hadamard_8192", [](auto n) { return transforming(8192, n); }}};
   return all;

@@ -71,6 +71,7 @@ TEST(Compression, SendsLessAndLearnsAsMuch) {
   for (const auto& [compress, times] : {Case{"codec = \"uniform\"\n", 3.8},
                                         Case{"codec = \"rotated\"\nbits = 4\nbucket = 1024\n", 6.9},
                                         Case{"codec = \"top_k\"\ndensity = 0.1\n", 7.0},
+                                        Case{"codec = \"low_rank\"\nrank = 2\n", 3.8},
                                         Case{"codec = \"f32\"\nentropy = true\n", 1.05}}) {
     SCOPED_TRACE(compress);
     options.compress = compress;

@@ -18,17 +18,18 @@ struct CodecInput {
   std::uint16_t count = 0;  ///< elements
 };
 
-/// kind, bits, log2 of bucket, 1/density, flags (entropy, Euclidean norm, least error), 0, count.
+/// kind, bits or rank, log2 of bucket, 1/density, flags (entropy, Euclidean norm, least error),
+/// columns, count.
 inline std::array<std::byte, kCodecHeader> header_of(const CodecInput& input) {
   const Codec& codec = input.codec;
   const unsigned flags = (codec.entropy ? 1U : 0U) | (codec.norm == CodecNorm::l2 ? 2U : 0U) |
                          (codec.least_error ? 4U : 0U);
   return {static_cast<std::byte>(codec.kind),
-          static_cast<std::byte>(codec.bits),
+          static_cast<std::byte>(codec.kind == CodecKind::low_rank ? codec.rank : codec.bits),
           static_cast<std::byte>(std::countr_zero(codec.bucket)),
           static_cast<std::byte>(static_cast<int>(1.0 / codec.density)),
           static_cast<std::byte>(flags),
-          std::byte{0},
+          static_cast<std::byte>(codec.columns),
           static_cast<std::byte>(input.count & 0xFFU),
           static_cast<std::byte>(input.count >> 8U)};
 }
@@ -38,11 +39,13 @@ inline CodecInput codec_of(std::span<const std::byte> header) {
   CodecInput input;
   input.codec.kind = static_cast<CodecKind>(byte(0));
   input.codec.bits = byte(1);
+  input.codec.rank = byte(1);
   input.codec.bucket = 1U << (byte(2) % 32);
   input.codec.density = 1.0 / static_cast<double>(byte(3) == 0 ? 1 : byte(3));
   input.codec.entropy = (byte(4) & 1U) != 0;
   input.codec.norm = (byte(4) & 2U) != 0 ? CodecNorm::l2 : CodecNorm::maximum;
   input.codec.least_error = (byte(4) & 4U) != 0;
+  input.codec.columns = byte(5);
   input.count = static_cast<std::uint16_t>(byte(6) | byte(7) << 8U);
   return input;
 }

@@ -30,13 +30,15 @@ void write(const std::filesystem::path& path, std::span<const std::byte> bytes) 
 void write_payloads(const std::filesystem::path& folder) {
   std::vector<float> x(100);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) - 50.0F;
-  for (unsigned kind = 1; kind <= static_cast<unsigned>(chorus::CodecKind::ternary); ++kind) {
+  for (unsigned kind = 1; kind <= static_cast<unsigned>(chorus::CodecKind::low_rank); ++kind) {
     for (const bool entropy : {false, true}) {
       chorus::fuzz::CodecInput input{.codec = {}, .count = static_cast<std::uint16_t>(x.size())};
       input.codec.kind = static_cast<chorus::CodecKind>(kind);
       input.codec.bits = 3;
       input.codec.bucket = 64;
       input.codec.density = 0.1;
+      input.codec.rank = 3;
+      input.codec.columns = 10;
       input.codec.entropy = entropy;
       const auto payload = chorus::codec::encode(input.codec, x, {.round = 1, .device = 2}).value();
       const auto header = chorus::fuzz::header_of(input);
@@ -50,7 +52,7 @@ void write_payloads(const std::filesystem::path& folder) {
 
 // A body of each form.
 void write_updates(const std::filesystem::path& folder) {
-  for (std::uint8_t choice = 0; choice < 8; ++choice) {
+  for (std::uint8_t choice = 0; choice < 9; ++choice) {
     const auto form = chorus::fuzz::update_form(choice);
     std::vector<float> delta(form.parameters());
     for (std::size_t i = 0; i < delta.size(); ++i) delta[i] = static_cast<float>(i * 37 % 101) - 50;

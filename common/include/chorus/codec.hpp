@@ -19,6 +19,8 @@ enum class CodecKind : std::uint8_t {
   top_k = 8,     ///< the largest elements (biased)
   random_k = 9,  ///< elements that a shared seed chooses, times 1 / density
   ternary = 10,  ///< ±mean of the largest elements, Golomb-coded (STC, Sattler et al. 2019); biased
+  low_rank =
+      11,  ///< two thin factors of the tensor's matrix (PowerSGD, Vogels et al. 2019); biased
 };
 
 /// What a bucket of qsgd is divided by.
@@ -31,7 +33,10 @@ struct Codec {
   std::uint32_t bucket = 512;  ///< elements with a scale of their own (uniform, qsgd, sign), or
                                ///< rotated together: a power of two, 64..65536
   CodecNorm norm = CodecNorm::maximum;  ///< qsgd
-  double density = 0.01;     ///< share of elements that is sent (top_k, random_k, ternary), (0, 1]
+  double density = 0.01;   ///< share of elements that is sent (top_k, random_k, ternary), (0, 1]
+  std::uint32_t rank = 4;  ///< columns of each factor (low_rank), 1..32
+  std::uint32_t columns =
+      0;  ///< of the matrix (low_rank): not to be set, the tensor's shape says it
   bool least_error = false;  ///< rotated: the scale of least error rather than the unbiased one
   bool entropy = false;      ///< the payload is compressed further: lossless with f32; pays most
                              ///< where most codes are 0, as qsgd's with the Euclidean norm

@@ -104,6 +104,26 @@ TEST(CodecHostile, ChosenElementsBeyondTheDensityOrTheModel) {
   EXPECT_EQ(refusal(codec, payload, 50).code, errc::malformed_message);
 }
 
+TEST(CodecHostile, FactorsWhoseProductIsTooLarge) {
+  const Codec codec{.kind = CodecKind::low_rank, .rank = 1, .columns = 10};
+  const std::vector<float> factors(20, 10.0F);  // their product: 100 everywhere
+  std::vector<std::byte> payload;
+  for (const float value : factors) append(payload, value);
+  std::vector<float> x(100);
+  EXPECT_TRUE(decode(codec, payload, kKeys, 100.0F, x));
+  EXPECT_EQ(refusal(codec, {payload.begin() + 4, payload.end()}, 100).code, errc::shape_mismatch);
+  auto changed = payload;
+  store(std::span(changed), changed.size() - 4, 10.1F);
+  EXPECT_EQ(refusal(codec, changed, 100).code, errc::value_out_of_range);
+  EXPECT_NE(refusal(codec, changed, 100).detail.find("magnitude 101"), std::string::npos);
+  store(std::span(changed), 0, std::numeric_limits<float>::infinity());
+  EXPECT_EQ(refusal(codec, changed, 100).code, errc::not_finite);
+  for (const std::size_t at : {0UL, 40UL}) {  // finite, and beyond float32 multiplied
+    store(std::span(payload), at, 1e30F);
+  }
+  EXPECT_EQ(refusal(codec, payload, 100).code, errc::not_finite);
+}
+
 TEST(CodecHostile, AnnouncedSizesAreBelievedUpToThePayloadsOwnBound) {
   for (const Codec& codec :
        {Codec{.kind = CodecKind::uniform, .bits = 4, .bucket = 64, .entropy = true},
@@ -138,6 +158,8 @@ TEST(CodecHostile, WhatCannotBeEncoded) {
   EXPECT_EQ(code({.kind = CodecKind::f16}, 65504.0F), "made");
   EXPECT_EQ(code({.kind = CodecKind::f16}, 65505.0F), "value_out_of_range");
   EXPECT_EQ(code({.kind = CodecKind::bf16}, 0x1.0p126F), "made");
+  EXPECT_EQ(code({.kind = CodecKind::low_rank}, 0x1.0p96F), "made");
+  EXPECT_EQ(code({.kind = CodecKind::low_rank}, 0x1.000002p96F), "value_out_of_range");
 }
 
 TEST(CodecHostile, ParametersOneBeyondTheirLimits) {
@@ -155,6 +177,9 @@ TEST(CodecHostile, ParametersOneBeyondTheirLimits) {
   EXPECT_TRUE(refused({.kind = top_k, .density = 0.0}));
   EXPECT_TRUE(refused({.kind = top_k, .density = 1.001}));
   EXPECT_TRUE(refused({.kind = ternary, .density = std::nan("")}));
+  EXPECT_TRUE(refused({.kind = low_rank, .rank = 0}));
+  EXPECT_TRUE(refused({.kind = low_rank, .rank = limits::kCodecRankMax + 1}));
+  EXPECT_TRUE(check_codec({.kind = low_rank, .rank = limits::kCodecRankMax}));
   EXPECT_TRUE(refused({.kind = static_cast<CodecKind>(77)}));
   EXPECT_TRUE(check_codec({.kind = rotated, .bits = 4, .bucket = limits::kCodecBucketMax}));
   EXPECT_TRUE(check_codec({.kind = top_k, .density = 1.0}));

@@ -17,14 +17,17 @@ struct NamedCodec {
 };
 
 inline std::vector<NamedCodec> every_codec() {
-  std::vector<NamedCodec> all{{"f32", {.kind = CodecKind::f32}},
-                              {"f16", {.kind = CodecKind::f16}},
-                              {"bf16", {.kind = CodecKind::bf16}},
-                              {"sign", {.kind = CodecKind::sign, .bucket = 128}},
-                              {"top_k", {.kind = CodecKind::top_k, .density = 0.05}},
-                              {"top_k_half", {.kind = CodecKind::top_k, .density = 0.5}},
-                              {"random_k", {.kind = CodecKind::random_k, .density = 0.1}},
-                              {"ternary", {.kind = CodecKind::ternary, .density = 0.05}}};
+  std::vector<NamedCodec> all{
+      {"f32", {.kind = CodecKind::f32}},
+      {"f16", {.kind = CodecKind::f16}},
+      {"bf16", {.kind = CodecKind::bf16}},
+      {"sign", {.kind = CodecKind::sign, .bucket = 128}},
+      {"top_k", {.kind = CodecKind::top_k, .density = 0.05}},
+      {"top_k_half", {.kind = CodecKind::top_k, .density = 0.5}},
+      {"random_k", {.kind = CodecKind::random_k, .density = 0.1}},
+      {"ternary", {.kind = CodecKind::ternary, .density = 0.05}},
+      {"low_rank", {.kind = CodecKind::low_rank, .rank = 2, .columns = 20}},
+      {"low_rank_wide", {.kind = CodecKind::low_rank, .rank = 1, .columns = 50}}};
   for (std::uint32_t bits = 1; bits <= 8; ++bits) {
     const std::string name = std::to_string(bits);
     all.push_back({"uniform" + name, {.kind = CodecKind::uniform, .bits = bits, .bucket = 128}});

@@ -88,6 +88,68 @@ TEST(UpdateForm, LongRunsAreCut) {
   EXPECT_EQ(form.pieces()[2], (Piece{kUniform, 2 * kPiece, 1}));
 }
 
+TEST(UpdateForm, LowRankTakesEachTensorAsAMatrix) {
+  const Codec codec{.kind = CodecKind::low_rank, .rank = 2};
+  const auto of_columns = [&codec](std::uint32_t columns) {
+    Codec own = codec;
+    own.columns = columns;
+    return own;
+  };
+  TensorLayout layout;
+  const auto add = [&layout](const std::string& name, std::vector<std::uint64_t> shape) {
+    std::uint64_t count = 1;
+    for (const std::uint64_t size : shape) count *= size;
+    layout.tensors.push_back({name, std::move(shape), layout.parameters, count, false});
+    layout.parameters += count;
+  };
+  add("conv.weight", {16, 4, 3, 3});
+  add("conv.bias", {16});
+  add("small.weight", {3, 4});  // 2 · (3 + 4) > 12
+  add("long.weight", {1025, 4096});
+  add("last.weight", {30, 40});
+  const auto form = UpdateForm::of(plan_with(codec), layout).value();
+  // Cut evenly, into as many pieces of at most 512 rows as it takes.
+  const std::uint64_t at = 576;
+  const std::uint64_t part = 342 * 4096;
+  const std::uint64_t last = at + 28 + 1025 * 4096;
+  EXPECT_EQ(std::vector<Piece>(form.pieces().begin(), form.pieces().end()),
+            (std::vector<Piece>{{of_columns(36), 0, 576},
+                                {Codec{}, at, 28},
+                                {of_columns(4096), at + 28, part},
+                                {of_columns(4096), at + 28 + part, part},
+                                {of_columns(4096), at + 28 + 2 * part, 341 * 4096},
+                                {of_columns(40), last, 1200}}));
+  EXPECT_EQ(form.largest_piece(), part);
+  const std::uint64_t long_factors = 2 * (1025 + 3 * 4096);
+  EXPECT_EQ(form.largest_payload(), 4 * 2 * (342 + 4096U));
+  EXPECT_EQ(form.bytes_max(),
+            form.table_bytes() + 4 * (2 * (16 + 36) + 28 + long_factors + 2 * 70));
+  EXPECT_EQ(bytes_max(of_columns(4096), 1025 * 4096), 4 * long_factors);
+  EXPECT_EQ(bytes_max(kUniform, kPiece + 1), kPiece / 64 * (64 + 8) + 9);
+}
+
+// A matrix of which a piece has few rows only, and one that is a single row.
+TEST(UpdateForm, LowRankOfVeryWideMatricesIsFloat32) {
+  TensorLayout layout;
+  const std::uint64_t wide = UpdateForm::kMatrixElements / 4;
+  layout.tensors = {{"wide.weight", {100, wide}, 0, 100 * wide, false}};
+  layout.parameters = 100 * wide;
+  const Codec four{.kind = CodecKind::low_rank, .rank = 4};
+  EXPECT_EQ(UpdateForm::of(plan_with(four), layout)->pieces().front().codec, Codec{});
+  const Codec one{.kind = CodecKind::low_rank, .rank = 1};
+  EXPECT_EQ(UpdateForm::of(plan_with(one), layout)->pieces().front().count, 4 * wide);
+}
+
+TEST(UpdateForm, LowRankOfAMatrixOfOneLongRow) {
+  const std::uint64_t count = UpdateForm::kMatrixElements + 1;
+  TensorLayout layout;
+  layout.tensors = {{"row.weight", {1, count}, 0, count, false}};
+  layout.parameters = count;
+  const auto form = UpdateForm::of(plan_with({.kind = CodecKind::low_rank}), layout).value();
+  EXPECT_EQ(form.pieces().front().codec, Codec{});
+  EXPECT_EQ(form.largest_piece(), kPiece);
+}
+
 TEST(UpdateForm, EveryPieceHasKeysOfItsOwn) {
   TrainPlan plan = plan_with(kUniform);
   const auto form = UpdateForm::of(plan, small()).value();

@@ -120,7 +120,8 @@ TEST(Contracts, ByTheWorstBucket) {
                                CodecKind::sign,
                                CodecKind::rotated,
                                CodecKind::top_k,
-                               CodecKind::ternary}) {
+                               CodecKind::ternary,
+                               CodecKind::low_rank}) {
     EXPECT_TRUE(contracts(named(kind).usual)) << named(kind).name;
   }
 }
@@ -133,6 +134,7 @@ TEST(Contracts, WhatIsLeftOutShrinks) {
       Codec codec = kind.usual;
       if (kind.takes.bits) codec.bits = bits;
       codec.density = 0.05;
+      codec.columns = 64;
       if (!contracts(codec) || !check_codec(codec)) continue;
       SCOPED_TRACE(describe(codec));
       const auto x = some_values(3, 4096);

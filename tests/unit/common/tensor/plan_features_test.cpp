@@ -57,6 +57,12 @@ TEST(PlanFeatures, EachHasItsName) {
       {{"compression"}, [](auto& p) { p.compression.emplace(); }},
       {{"compression", "compression.momentum"},
        [](auto& p) { p.compression.emplace().momentum = 0.9; }},
+      {{"compression", "compression.low_rank"},
+       [](auto& p) { p.compression.emplace().codec.kind = CodecKind::low_rank; }},
+      {{"compression", "compression.low_rank"},
+       [](auto& p) {
+         p.compression.emplace().tensors = {{"*.weight", {.kind = CodecKind::low_rank}}};
+       }},
   };
   std::set<std::string_view> seen;
   for (const auto& [names, change] : cases) {

@@ -188,7 +188,8 @@ TEST(WorkMessage, EveryOptionArrives) {
       .codec = {.kind = CodecKind::qsgd, .bits = 4, .bucket = 128, .norm = CodecNorm::l2},
       .tensors = {{"head.*", {.kind = CodecKind::top_k, .density = 0.125, .entropy = true}},
                   {"conv?.weight",
-                   {.kind = CodecKind::rotated, .bits = 2, .bucket = 64, .least_error = true}}},
+                   {.kind = CodecKind::rotated, .bits = 2, .bucket = 64, .least_error = true}},
+                  {"dense.*", {.kind = CodecKind::low_rank, .rank = 3}}},
       .feedback = Feedback::error,
       .momentum = 0.9,
       .seed = 1ULL << 63U,
@@ -217,7 +218,8 @@ TEST(WorkMessage, EveryOptionArrives) {
                                    "candidates",
                                    "normalise",
                                    "compression",
-                                   "compression.momentum"))
+                                   "compression.momentum",
+                                   "compression.low_rank"))
       << "old devices must decline";
 }
 
@@ -271,8 +273,8 @@ TEST(WorkMessage, RefusesBadOptions) {
     to->set_kind(kind);
     return to;
   };
-  unsupported("compression.codec.kind: number 11",
-              [&](auto& w) { codec(w, static_cast<pb::CodecKind>(11)); });
+  unsupported("compression.codec.kind: number 12",
+              [&](auto& w) { codec(w, static_cast<pb::CodecKind>(12)); });
   unsupported("compression.codec.norm: number 3",
               [&](auto& w) { codec(w, pb::CODEC_QSGD)->set_norm(static_cast<pb::CodecNorm>(3)); });
   refuses("compression.codec: a codec with bits = 0",

@@ -54,7 +54,7 @@ std::uint64_t bytes_of(const std::vector<PlannedTensor>& plan) {
       });
 }
 
-TEST(CodecPlan, ChoicesAreBitsOrDensities) {
+TEST(CodecPlan, ChoicesAreBitsDensitiesOrRanks) {
   const auto bits = choices_beside(kUniform);
   EXPECT_EQ(bits.size(), 8U);
   EXPECT_EQ(std::count(bits.begin(), bits.end(), kUniform), 1);
@@ -67,6 +67,16 @@ TEST(CodecPlan, ChoicesAreBitsOrDensities) {
   EXPECT_DOUBLE_EQ(densities.front().density, 0.0025);
   EXPECT_DOUBLE_EQ(densities.back().density, 0.04);
   EXPECT_EQ(choices_beside({.kind = CodecKind::random_k, .density = 0.6}).size(), 6U);
+  const auto ranks = [](std::uint32_t rank) {
+    std::vector<std::uint32_t> all;
+    for (const Codec& choice : choices_beside({.kind = CodecKind::low_rank, .rank = rank})) {
+      all.push_back(choice.rank);
+    }
+    return all;
+  };
+  EXPECT_EQ(ranks(4), (std::vector<std::uint32_t>{2, 3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(ranks(1), (std::vector<std::uint32_t>{1, 2}));
+  EXPECT_EQ(ranks(32).back(), 32U);
   EXPECT_TRUE(choices_beside(Codec{}).empty());
   EXPECT_TRUE(choices_beside({.kind = CodecKind::sign}).empty());
 }
@@ -98,6 +108,39 @@ TEST(CodecPlan, SpendsBitsWhereMostWasLearned) {
   EXPECT_LE(error_of(planned), error_of(all) * (1 + 1e-6));
   EXPECT_LE(bytes_of(plan_codecs(plan, layout(), 4.0, change).value()), bytes_of(planned));
   EXPECT_EQ(plan_codecs(plan, layout(), 1.0, change).value(), planned) << "a function";
+}
+
+TEST(CodecPlan, SpendsRankWhereTensorsHaveIt) {
+  TensorLayout two;
+  two.tensors = {{"thin.weight", {40, 50}, 0, 2000, false},
+                 {"thin.bias", {40}, 2000, 40, false},
+                 {"full.weight", {40, 50}, 2040, 2000, false}};
+  two.parameters = 4040;
+  // The first is of rank 1.
+  const auto learned = [](std::uint64_t first, std::span<float> into) -> Result<void> {
+    Rng rng(first);
+    for (float& value : into) value = static_cast<float>(rng.normal());
+    for (std::size_t i = 0; first == 0 && i < into.size(); ++i) {
+      into[i] = static_cast<float>(1.0 + static_cast<double>(i / 50)) * into[i % 50];
+    }
+    return {};
+  };
+  const Codec codec{.kind = CodecKind::low_rank, .rank = 4};
+  TrainPlan plan;
+  plan.compression = Compression{.codec = codec};
+  const auto planned = plan_codecs(plan, two, 1.01, learned).value();
+  ASSERT_EQ(planned.size(), 3U);
+  EXPECT_EQ(planned[0].codec, (Codec{.kind = CodecKind::low_rank, .rank = 2}));
+  EXPECT_NEAR(planned[0].error, 0.0, 1e-9);
+  EXPECT_EQ(planned[0].bytes, 4 * 2 * 90U);
+  EXPECT_EQ(planned[1].bytes, 160U);
+  EXPECT_EQ(planned[2].codec, codec);
+
+  plan.compression = with_plan(*plan.compression, planned, 1);
+  const auto lines = plan_lines(plan, two, planned).value();
+  EXPECT_EQ(lines[1].codec, Codec{}) << "a bias is no matrix";
+  const auto form = codec::UpdateForm::of(plan, two).value();
+  EXPECT_EQ(form.bytes_max() - form.table_bytes(), bytes_of(planned)) << "as updates are cut";
 }
 
 TEST(CodecPlan, NothingLearnedIsNoPlan) {
@@ -169,11 +212,8 @@ TEST(CodecPlan, SurvivesTheLedger) {
        9,
        0.1},
       {"b.weight", 8, {.kind = CodecKind::top_k, .density = 0.1 / 3.0, .entropy = true}, 10, 1e-9},
-      {"c",
-       9,
-       {.kind = CodecKind::rotated, .bits = 1, .bucket = 8192, .least_error = true},
-       11,
-       0}};
+      {"c", 9, {.kind = CodecKind::rotated, .bits = 1, .bucket = 8192, .least_error = true}, 11, 0},
+      {"d", 9, {.kind = CodecKind::low_rank, .rank = 7}, 12, 0}};
   EXPECT_EQ(plan_from_text(plan_text(plan)).value(), plan);
   for (const char* const text :
        {"", "{}x", "[1]", R"([{"name":"a"}])", R"([{"name":"a","parameters":"many"}])"}) {

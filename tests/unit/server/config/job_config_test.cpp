@@ -503,6 +503,8 @@ TEST(JobCompression, NamesWhatIsWrong) {
   says("codec = \"uniform\"\nbucket = 100\n", "compress.bucket");
   says("codec = \"uniform\"\ndensity = 0.1\n", "\"uniform\" does not take it");
   says("codec = \"top_k\"\ndensity = 0.0\n", "compress.density");
+  says("codec = \"low_rank\"\nrank = 33\n", "compress.rank");
+  says("codec = \"top_k\"\nrank = 2\n", "\"top_k\" does not take it");
   says("codec = \"f32\"\nfeedback = \"ef\"\n", "compress.feedback");
   says("codec = \"random_k\"\nfeedback = \"error\"\n", "no codec here leaves anything out");
   says("codec = \"top_k\"\nmomentum = 1.0\n", "compress.momentum");
@@ -540,7 +542,7 @@ TEST(JobCompression, MayBeChosenAnew) {
   says("uniform",
        "[[compress.tensors]]\ntensors = \"*\"\ncodec = \"f32\"\n",
        "nothing can be chosen");
-  says("f32", "", "neither bits nor a density");
+  says("f32", "", "neither bits, a density nor a rank");
   const auto old = problems("[job]\nname = \"j\"\nkeep_versions = 5\n" + std::string(kModel) +
                             "[compress]\ncodec = \"uniform\"\n[compress.adapt]\n");
   EXPECT_NE(old.find("keep_versions = 5"), std::string::npos) << old;

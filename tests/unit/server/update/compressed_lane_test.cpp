@@ -18,15 +18,18 @@ constexpr float kValueMax = 100.0F;
 
 TensorLayout layout() {
   TensorLayout layout;
-  const auto add = [&layout](std::string name, std::uint64_t count, bool buffer = false) {
-    layout.tensors.push_back({std::move(name), {count}, layout.parameters, count, buffer});
+  const auto add = [&layout](std::string name, std::uint64_t rows, std::uint64_t columns = 1) {
+    const std::uint64_t count = rows * columns;
+    const bool buffer = name.ends_with("running_mean");
+    layout.tensors.push_back({std::move(name), {rows, columns}, layout.parameters, count, buffer});
     layout.parameters += count;
   };
-  add("conv.weight", 1000);
+  add("conv.weight", 20, 50);
   add("conv.bias", 10);
-  add("norm.running_mean", 10, true);
-  add("dense.weight", UpdateForm::kPieceElements + 70'001);  // more than a piece
+  add("norm.running_mean", 10);
+  add("dense.weight", 549, 605);  // more than a piece
   add("dense.bias", 3);
+  EXPECT_GT(layout.tensors[3].count, UpdateForm::kPieceElements);
   return layout;
 }
 
@@ -134,7 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Codec{.kind = CodecKind::rotated, .bits = 4, .bucket = 8192},
                       Codec{.kind = CodecKind::top_k},
                       Codec{.kind = CodecKind::random_k, .density = 0.1},
-                      Codec{.kind = CodecKind::ternary}));
+                      Codec{.kind = CodecKind::ternary},
+                      Codec{.kind = CodecKind::low_rank, .rank = 1}));
 
 TEST(CompressedLaneParts, WhatIsNotSentDoesNotChange) {
   TrainPlan plan = plan_of({.kind = CodecKind::rotated, .bits = 4, .bucket = 8192});
