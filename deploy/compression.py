@@ -82,6 +82,8 @@ CODECS = {
     "top_k 5 %": 'codec = "top_k"\ndensity = 0.05\n',
     "top_k 1 %": 'codec = "top_k"\ndensity = 0.01\n',
     "top_k 5 % adapted": 'codec = "top_k"\ndensity = 0.05\n' + ADAPT,
+    "top_k 5 % difference": 'codec = "top_k"\ndensity = 0.05\nfeedback = "difference"\n'
+                            '[strategy]\nweighting = "uniform"\n',
     "top_k 1 % momentum": 'codec = "top_k"\ndensity = 0.01\nmomentum = 0.9\n',
     "ternary 2 %": 'codec = "ternary"\ndensity = 0.02\n',
     "low_rank 4": 'codec = "low_rank"\nrank = 4\n',

@@ -199,10 +199,15 @@ Result<void> subtract(std::span<float> y, std::span<const float> x) {
   return check_finite(y, "the update", 0);
 }
 
-Result<std::shared_ptr<UpdateBuffer>> compressed(const TrainPlan& plan,
-                                                 const TaskInput& input,
-                                                 std::span<const float> delta) {
-  CHORUS_TRY(const auto body, encode_update(plan, *input.layout, delta, input.state));
+// A device that dies before it hears that its update was accepted must be able to ask.
+Result<void> check_durable(const TrainPlan& plan, const TaskInput& input) {
+  if (plan.compression->feedback != Feedback::difference || input.durable != nullptr) return {};
+  return fail(errc::unsupported_feature,
+              "the plan sends differences to what was accepted before, which needs updates that "
+              "outlive the process; this client was made with durable_upload = false");
+}
+
+Result<std::shared_ptr<UpdateBuffer>> buffer_of(std::span<const std::byte> body) {
   CHORUS_TRY(auto made, UpdateBuffer::create(body.size()));
   std::copy(body.begin(), body.end(), made.begin());
   return std::make_shared<UpdateBuffer>(std::move(made));
@@ -251,11 +256,11 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   BodyMaker body(writer);
   if (plan.compression) {
     CHORUS_OK(subtract(y, input.parameters));
-    if (plan.compression->feedback != Feedback::none && input.state != nullptr) {
-      finished.offer.state_epoch = input.state->epoch();
-    }
+    CHORUS_OK(check_durable(plan, input));
+    CHORUS_TRY(const auto encoded, encode_update(plan, *input.layout, y, input.state));
+    if (encoded.state_epoch) finished.offer.state_epoch = encoded.state_epoch;
     finished.scratch = std::move(finished.update);
-    CHORUS_TRY(finished.update, compressed(plan, input, y));
+    CHORUS_TRY(finished.update, buffer_of(encoded.body));
     CHORUS_OK(body.add_bytes(finished.update->span()));
   } else {
     if (report.delta) CHORUS_OK(body.add_difference(y, input.parameters));

@@ -53,6 +53,7 @@ inline constexpr std::size_t kUpdatePiecesMax = 20'480;    ///< payloads of a co
 inline constexpr std::uint32_t kPlanStepsMax = 1'000'000;  ///< resolution of an error budget
 
 // Rounds.
+inline constexpr std::uint64_t kRoundsMax = 10'000'000;  ///< of a job
 inline constexpr std::uint32_t kCohortMax = 100'000;
 inline constexpr std::uint64_t kExamplesMax = 1ULL << 32U;  ///< ceiling of a job's examples_max
 inline constexpr std::size_t kJobsMax = 256;                ///< open jobs of one daemon

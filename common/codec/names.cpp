@@ -75,6 +75,14 @@ bool contracts(const Codec& codec) noexcept {
   return codec.kind != CodecKind::random_k || codec.density >= 1.0;
 }
 
+Result<void> check_contracts(const Codec& codec) {
+  if (contracts(codec)) return {};
+  return fail(errc::invalid_argument,
+              fmt::format("'{}' may leave out more than there is, and from one change to the next "
+                          "it would grow; take more bits, a smaller bucket, or another codec",
+                          describe(codec)));
+}
+
 std::string describe(const Codec& codec) {
   const Named& kind = named(codec.kind);
   std::string text(kind.name);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "chorus/codec.hpp"
+#include "chorus/result.hpp"
 
 namespace chorus::codec {
 
@@ -53,6 +54,8 @@ bool for_changes_only(const Codec& codec) noexcept;
 /// b / 4s² of qsgd with the maximum, and b / s² with the Euclidean norm (Alistarh et al. 2017,
 /// Lemma 3.1) are below 1.
 bool contracts(const Codec& codec) noexcept;
+/// @errors invalid_argument: it does not; the detail says what to do
+Result<void> check_contracts(const Codec& codec);
 
 /// "uniform, 8 bits, buckets of 512".
 std::string describe(const Codec& codec);

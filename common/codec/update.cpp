@@ -23,6 +23,12 @@ Result<std::vector<std::byte>> encode_piece(const Piece& piece,
                                             std::span<const float> x,
                                             const FeedbackMemory& memory,
                                             const Keys& keys) {
+  if (!memory.sent.empty()) {
+    const auto before = of_piece(memory.sent, piece);
+    CHORUS_TRY(auto sent, encode_difference(piece.codec, x, before, keys));
+    std::copy(sent.memory.begin(), sent.memory.end(), before.begin());
+    return std::move(sent.payload);
+  }
   if (memory.error.empty() || !leaves_out(piece.codec)) return encode(piece.codec, x, keys);
   const auto error = of_piece(memory.error, piece);
   const bool corrected = !memory.velocity.empty() && chooses_elements(piece.codec);
@@ -62,6 +68,7 @@ Result<std::vector<std::byte>> encode_update(const UpdateForm& form,
                                              const FeedbackMemory& memory) {
   CHORUS_ASSERT(form.compressed() && delta.size() == form.parameters());
   CHORUS_ASSERT(memory.error.empty() || memory.error.size() == delta.size());
+  CHORUS_ASSERT(memory.sent.empty() || memory.sent.size() == delta.size());
   CHORUS_ASSERT(memory.velocity.empty() || memory.velocity.size() == memory.error.size());
   std::vector<std::uint32_t> sizes;
   std::vector<std::byte> payloads;

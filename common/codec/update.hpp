@@ -10,12 +10,14 @@
 
 namespace chorus::codec {
 
-/// What a device keeps from update to update, each f32[form.parameters()] or empty. Looked at and
-/// changed under codecs that leave something out (names.hpp); elsewhere it stays as it is.
+/// What a device keeps from update to update, each f32[form.parameters()] or empty. `error` and
+/// `velocity` are looked at and changed under codecs that leave something out (names.hpp) and stay
+/// as they are elsewhere; `sent` is alone, and of all codecs.
 struct FeedbackMemory {
   std::span<float> error;     ///< what earlier updates left out: added, then what this one does
   std::span<float> velocity;  ///< of momentum correction, under top_k and ternary; with `error`
   double momentum = 0.0;
+  std::span<float> sent;  ///< of Feedback::difference: h, from which the next update differs
 };
 
 /// The body of an update.

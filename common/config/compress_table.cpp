@@ -62,6 +62,17 @@ bool leaves_out(const Compression& compression) {
   return any;
 }
 
+// What a codec leaves out of a difference is part of the next one.
+void check_difference(const TomlTable& table, const Compression& compression) {
+  std::vector<Codec> all{compression.codec};
+  for (const TensorCodec& own : compression.tensors) all.push_back(own.codec);
+  for (const Codec& codec : all) {
+    if (const auto good = codec::check_contracts(codec); !good) {
+      table.problem("feedback", good.error().detail);
+    }
+  }
+}
+
 void read_momentum(const TomlTable& table, Compression& into, bool codecs_are_good) {
   if (!table.number("momentum", into.momentum, {.min = 0, .max = 1, .max_excluded = true})) return;
   bool any = codec::chooses_elements(into.codec);
@@ -101,12 +112,15 @@ void read_compress(const TomlTable& table, std::optional<Compression>& into) {
   const bool wants = leaves_out(compression);
   compression.feedback = wants ? Feedback::error : Feedback::none;
   table.choice(
-      "feedback", compression.feedback, {{"none", Feedback::none}, {"error", Feedback::error}});
-  if (good && !wants && compression.feedback != Feedback::none) {
+      "feedback",
+      compression.feedback,
+      {{"none", Feedback::none}, {"error", Feedback::error}, {"difference", Feedback::difference}});
+  if (good && !wants && compression.feedback == Feedback::error) {
     table.problem("feedback",
                   "no codec here leaves anything out for good; feedback is for sign, top_k, "
                   "ternary, low_rank, and rotated with least_error");
   }
+  if (good && compression.feedback == Feedback::difference) check_difference(table, compression);
   read_momentum(table, compression, good);
   if (good) into = std::move(compression);
 }

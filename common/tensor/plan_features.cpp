@@ -53,6 +53,10 @@ constexpr Feature kFeatures[] = {
     {"compression", [](const TrainPlan& p) { return p.compression.has_value(); }},
     {"compression.momentum",
      [](const TrainPlan& p) { return p.compression && p.compression->momentum != 0.0; }},
+    {"compression.difference",
+     [](const TrainPlan& p) {
+       return p.compression && p.compression->feedback == Feedback::difference;
+     }},
     {"compression.low_rank", [](const TrainPlan& p) { return has_low_rank(p); }},
 };
 

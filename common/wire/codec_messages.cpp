@@ -79,7 +79,7 @@ Result<Compression> compression_from(std::string_view where, const pb::Compressi
     CHORUS_TRY(own.codec, codec_from(field + ".tensors.codec", from.codec()));
     compression.tensors.push_back(std::move(own));
   }
-  if (proto.feedback() < 0 || proto.feedback() > pb::FEEDBACK_ERROR) {
+  if (proto.feedback() < 0 || proto.feedback() > pb::FEEDBACK_DIFFERENCE) {
     return unknown(field + ".feedback", proto.feedback());
   }
   compression.feedback = static_cast<Feedback>(proto.feedback());
@@ -87,6 +87,13 @@ Result<Compression> compression_from(std::string_view where, const pb::Compressi
   if (compression.momentum < 0.0 || compression.momentum >= 1.0) {
     return malformed(
         {"work", field + ".momentum"}, std::to_string(compression.momentum), "0 or more, below 1");
+  }
+  compression.since = proto.since();
+  const bool differs = compression.feedback == Feedback::difference;
+  if (differs && (compression.since == 0 || compression.since > limits::kRoundsMax)) {
+    return malformed({"work", field + ".since"},
+                     std::to_string(compression.since),
+                     "1 to " + std::to_string(limits::kRoundsMax));
   }
   compression.seed = proto.seed();
   compression.table = proto.table();
@@ -102,6 +109,7 @@ void compression_to(const Compression& compression, pb::Compression* proto) {
   }
   proto->set_feedback(static_cast<pb::Feedback>(compression.feedback));
   proto->set_momentum(compression.momentum);
+  proto->set_since(compression.since);
   proto->set_seed(compression.seed);
   proto->set_table(compression.table);
 }

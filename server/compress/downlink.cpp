@@ -58,13 +58,7 @@ Result<void> check_downlink(const Codec& codec, Downlink::Sends sends) {
                 "f16 holds no number beyond 65504, and one such would end the job; expected bf16 "
                 "or another codec");
   }
-  if (!codec::contracts(codec)) {
-    return fail(errc::invalid_argument,
-                "'" + codec::describe(codec) +
-                    "' may leave out more than there is, and from version to version it would "
-                    "grow; take more bits, a smaller bucket, or another codec");
-  }
-  return {};
+  return codec::check_contracts(codec);
 }
 
 codec::VersionSteps steps_of(const Downlink& downlink, const TrainPlan& plan) {

@@ -28,7 +28,6 @@ using config::TomlReader;
 using config::TomlTable;
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t kRoundsMax = 10'000'000;
 constexpr double kOverSelectMax = 10.0;
 constexpr std::size_t kRuleBytes = 48;  ///< of a codec in a message, besides the tensor's name
 constexpr std::size_t kPlanBytesMax = limits::kMessageBytesMax / 2;
@@ -44,8 +43,8 @@ void read_job_table(const TomlTable& table, JobConfig& into) {
   into.round.seed = 1;
   table.whole("seed", into.round.seed);
   into.round.rounds = 100;
-  table.whole("rounds", into.round.rounds, {1, kRoundsMax});
-  table.whole("keep_versions", into.keep_versions, {0, kRoundsMax});
+  table.whole("rounds", into.round.rounds, {1, limits::kRoundsMax});
+  table.whole("keep_versions", into.keep_versions, {0, limits::kRoundsMax});
 }
 
 // RoundMachine invites as many: keep the two in step.
@@ -95,7 +94,7 @@ void read_limits(const TomlTable& table, UpdateLimits& into) {
 void read_evaluation(const TomlTable& table, JobConfig& into) {
   auto& pace = into.round.evaluation;
   table.number("fraction", pace.fraction, {.min = 0, .max = 1});
-  table.whole("every", pace.every, {1, kRoundsMax});
+  table.whole("every", pace.every, {1, limits::kRoundsMax});
   table.duration("deadline", pace.deadline, {100ms, 24h});
   table.whole("batch_size", into.evaluate.batch_size, {1, 65'536});
 }
@@ -144,6 +143,23 @@ void check_set(const TomlTable& pace_table, const SetRule& rule, const JobConfig
                                    "when there are fewer updates; raise min_reports",
                                    rule.updates_min(),
                                    job.strategy));
+  }
+}
+
+// The server adds up what devices have sent over rounds: each must count alike in all of them, and
+// alone.
+void check_difference(const TomlTable& compress, const Strategy& strategy, const JobConfig& job) {
+  if (!job.train.compression || job.train.compression->feedback != Feedback::difference) return;
+  if (strategy.set_rule() != nullptr || strategy.weight_max() != 1) {
+    compress.problem("feedback",
+                     "\"difference\" adds up what each device has sent, and every device counts "
+                     "alike; expected [strategy] name = \"fedavg\" with weighting = \"uniform\", "
+                     "or feedback = \"error\"");
+  }
+  if (job.adapt) {
+    compress.problem("feedback",
+                     "with \"difference\" codecs stay as they are: leave out [compress.adapt], or "
+                     "take feedback = \"error\"");
   }
 }
 
@@ -249,7 +265,7 @@ void read_adapt(const TomlTable& table, JobConfig& into) {
     table.problem("every", "there is nothing to adapt: [compress] names no codec for updates");
   }
   AdaptOptions adapt;
-  table.whole("every", adapt.every, {1, kRoundsMax});
+  table.whole("every", adapt.every, {1, limits::kRoundsMax});
   adapt.window = std::min(adapt.window, adapt.every);
   table.whole("window", adapt.window, {1, adapt.every});
   table.number("budget", adapt.budget, {.min = 1, .max = 100});
@@ -353,6 +369,7 @@ Result<JobConfig> parse_job(std::string_view text,
   const auto* entry = read_strategy(root.table("strategy"), vocabulary.strategies, job);
   if (file.ok() && entry != nullptr) {
     const auto strategy = entry->make({job.train, job.limits.examples_max, job.strategy_options});
+    check_difference(compress, *strategy, job);
     if (const SetRule* const rule = strategy->set_rule()) {
       check_set(pace, *rule, job);
       check_set_codecs(compress, job);

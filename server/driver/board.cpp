@@ -207,6 +207,7 @@ void Board::declined(const SessionKey& key, const wire::Decline& decline) {
 }
 
 void Board::expel(const ClientId& client, const Failure& why) {
+  for (const auto& [name, runner] : jobs_) runner->device_revoked(client);
   const auto found = devices_.find(client);
   if (found == devices_.end()) return;
   found->second.link->close(why);

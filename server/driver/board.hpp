@@ -43,7 +43,7 @@ class Board final : public DeviceDirectory {
   void upload_failed(const SessionKey& key, const TaskRef& task, bool rejected, const Failure& why);
   void upload_not_stored(const SessionKey& key, const TaskRef& task, const Failure& why);
   void declined(const SessionKey& key, const wire::Decline& decline);
-  /// Closes the device's connection, e.g. because it was revoked.
+  /// The device was revoked: closes its connection, and jobs do without what they hold of it.
   void expel(const ClientId& client, const Failure& why);
   bool is_connected(const ClientId& client) const { return devices_.contains(client); }
   std::uint64_t devices_connected() const noexcept { return devices_.size(); }

@@ -105,12 +105,12 @@ void JobDownlink::follow(State state) {
 Result<void> JobDownlink::remove_all() const {
   constexpr RoundId kAll{std::numeric_limits<std::uint64_t>::max()};
   if (!config_.down) return {};
-  return context_.changes->prune(config_.round.job, kAll, kAll);
+  return context_.changes->prune(config_.round.job, {.change = kAll, .rest = kAll});
 }
 
 Result<void> JobDownlink::prune(const State& state) const {
   if (!config_.down) return {};
-  return context_.changes->prune(config_.round.job, state.oldest, state.newest);
+  return context_.changes->prune(config_.round.job, {.change = state.oldest, .rest = state.newest});
 }
 
 }  // namespace chorus::server

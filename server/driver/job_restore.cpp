@@ -21,13 +21,18 @@ asio::awaitable<Result<void>> JobRunner::restore() {
   std::optional<RoundRow> open;
   std::optional<JobCodecs::Plan> codecs;
   JobDownlink::State downlink;
-  auto read = [this, &open, &codecs, &downlink, &job]() -> Result<void> {
+  JobDifferences::State differences;
+  auto read = [this, &open, &codecs, &downlink, &differences, &job]() -> Result<void> {
     const bool over = row_.state == JobState::finished || row_.state == JobState::stopped;
     if (!over) {
       CHORUS_TRY(downlink, downlink_.stored(true));
     }
     CHORUS_TRY(open, context_.ledger->open_round_of(row_.job));
     CHORUS_TRY(codecs, codecs_.stored(open ? open->round : job.last_round));
+    if (!over) {
+      const RoundId round = open ? open->round : RoundId{job.last_round.value + 1};
+      CHORUS_TRY(differences, differences_.stored(round));
+    }
     if (open || job.last_round.value == 0) return {};
     CHORUS_TRY(const RoundRow last, context_.ledger->round(row_.job, job.last_round));
     if (last.state != RoundState::published || last.evaluated > 0) return {};
@@ -40,6 +45,7 @@ asio::awaitable<Result<void>> JobRunner::restore() {
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(read)));
   codecs_.follow(std::move(codecs));
+  differences_.follow(std::move(differences));
   if (!downlink.lost.empty()) {
     spdlog::warn("job {}: it goes on from the version as it is published: {}",
                  row_.job.value,

@@ -10,6 +10,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/base/log.hpp"
+#include "common/base/try.hpp"
 #include "common/net/async.hpp"
 #include "server/driver/audit_log.hpp"
 
@@ -61,6 +62,7 @@ JobRunner::JobRunner(Context& context, DeviceDirectory& devices, JobConfig confi
       layout_(layout_of(config_.model).value()),
       codecs_(context, config_, layout_),
       downlink_(context, config_, layout_),
+      differences_(context, config_, layout_),
       traffic_(std::make_shared<RoundTraffic>()),
       wakeup_(context.control) {}
 
@@ -172,6 +174,13 @@ void JobRunner::upload_failed(const ClientId& client,
   feed(UploadFailed{client, round, rejected, why.detail});
 }
 
+void JobRunner::device_revoked(const ClientId& client) {
+  const bool over = row_.state == JobState::finished || row_.state == JobState::stopped;
+  if (over || !differences_.holds(client)) return;
+  context_.audit->add(client.value, "differences_anew", row_.job.value + ": it was revoked");
+  spawn(begin_differences(), "beginning differences anew");
+}
+
 void JobRunner::declined(const ClientId& client, const wire::Decline& decline) {
   const std::string why = std::string(to_string(decline.code)) + ": " + decline.detail;
   if (work_ && work_->round == decline.task.round) work_->reasons[client] = why;
@@ -229,9 +238,11 @@ OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer&
   meta.metrics = offer.metrics;
   feed(OfferMade{client, offer.task.round, offer.examples});
   if (decision_.kind != OfferDecision::Kind::take) return std::exchange(decision_, {});
-  const auto parts = check_parts(offer, layout_.parameters);
-  const Result<std::uint64_t> weight =
-      parts ? check_offer(*work_->form, meta) : Result<std::uint64_t>(parts.error());
+  const auto weight = [&]() -> Result<std::uint64_t> {
+    CHORUS_OK(check_parts(offer, layout_.parameters));
+    CHORUS_OK(check_kept(client, offer));
+    return check_offer(*work_->form, meta);
+  }();
   if (!weight) {
     decision_ = OfferDecision{};
     upload_failed(client, offer.task.round, true, weight.error());
@@ -251,6 +262,16 @@ OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer&
   work_->weights[client] = *weight;
   decision_.target = std::move(target);
   return std::exchange(decision_, {});
+}
+
+// The next round begins with what it finds in the ledger.
+Result<void> JobRunner::check_kept(const ClientId& client, const wire::Offer& offer) {
+  auto kept = differences_.check(client, offer);
+  if (kept || !differences_.holds(client)) return kept;
+  context_.audit->add(
+      client.value, "differences_anew", row_.job.value + ": " + kept.error().detail);
+  spawn(begin_differences(), "beginning differences anew");
+  return kept;
 }
 
 Result<std::uint64_t> JobRunner::check_offer(const codec::UpdateForm& form,
@@ -429,6 +450,7 @@ wire::Work JobRunner::work_message(const ClientId& client, TaskKind kind, RoundI
   if (kind == TaskKind::train) {
     TrainPlan plan = strategy_->plan(where, client);
     plan.compression = codecs_.compression_of(round);
+    if (plan.compression) differences_.tell(*plan.compression, round, client);
     work.plan = std::move(plan);
   } else {
     work.plan = config_.evaluate;

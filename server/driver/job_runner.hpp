@@ -20,6 +20,7 @@
 #include "server/config/job_config.hpp"
 #include "server/driver/context.hpp"
 #include "server/driver/job_codecs.hpp"
+#include "server/driver/job_differences.hpp"
 #include "server/driver/job_downlink.hpp"
 #include "server/driver/session_link.hpp"
 #include "server/round/round_machine.hpp"
@@ -53,6 +54,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   /// `rejected`: the body was at fault.
   void upload_failed(const ClientId& client, RoundId round, bool rejected, const Failure& why);
   void declined(const ClientId& client, const wire::Decline& decline);
+  void device_revoked(const ClientId& client);
 
   // -- administrators --
   /// @errors wrong_state, saying what the job's state allows
@@ -99,6 +101,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
     std::map<ClientId, std::string> reasons;    ///< why rejected, declined or discarded
     std::vector<UpdateMeta> folded;             ///< in the lane, or counted without one
     ChangeInfo change;                          ///< of the finalised version
+    std::optional<BodyDigest> sent;             ///< the same (JobDifferences)
     std::optional<FoldBatch> batch;             ///< being folded
     std::uint64_t kept_bytes = 0;               ///< of the journal, after the last checkpoint
     std::vector<ClientId> cohort;
@@ -134,6 +137,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   /// Beyond the job's keep_versions. @pre on the store thread
   Result<void> remove_old_versions() const;
   boost::asio::awaitable<void> abandon_round(AbandonRound action);
+  boost::asio::awaitable<void> begin_differences();
   boost::asio::awaitable<void> record_evaluation(RecordEvaluation action);
   boost::asio::awaitable<void> store_job_state(JobState state, std::string why);
   boost::asio::awaitable<Result<void>> restore_open_round(RoundRow row, RestoredJob& job);
@@ -156,6 +160,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   wire::Work work_message(const ClientId& client, TaskKind kind, RoundId round) const;
   bool expects(const SendWork& work) const;
   OfferDecision offer_update(const ClientId& client, const wire::Offer& offer);
+  Result<void> check_kept(const ClientId& client, const wire::Offer& offer);
   Result<std::uint64_t> check_offer(const codec::UpdateForm& form, const UpdateMeta& meta) const;
   void arm_timer();
   void tell_watchers();
@@ -172,6 +177,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   TensorLayout layout_;
   JobCodecs codecs_;
   JobDownlink downlink_;
+  JobDifferences differences_;
   std::shared_ptr<const VersionReader> base_;  ///< the current version
   std::shared_ptr<Work> work_;                 ///< the open round, or the one just published
   std::optional<Sums> spare_sums_;             ///< between the rounds of a running job

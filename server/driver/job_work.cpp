@@ -1,6 +1,7 @@
 // The work behind a job's actions: what blocks runs on the store thread or the compute pool, and
 // every end is told to the machine.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "common/base/limits.hpp"
@@ -96,9 +97,11 @@ Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> chec
     work.sums = std::exchange(spare_sums_, std::nullopt);
     return all_at_once ? Result<void>() : work.sums->lane->restart(work.form, bounds);
   }
-  const std::uint64_t bytes = all_at_once
-                                  ? combine_bytes(context_, *work.form, config_.round.pace.goal)
-                                  : elements * sizeof(std::int64_t);
+  // Payloads that are folded at the same time, and what a codec makes of them.
+  const std::uint64_t read = 2 * work.form->largest_payload() * limits::kFoldBatch;
+  const std::uint64_t bytes =
+      all_at_once ? combine_bytes(context_, *work.form, config_.round.pace.goal)
+                  : elements * sizeof(std::int64_t) + context_.compute_threads * read;
   auto memory = context_.memory->take(bytes);
   if (!memory) {
     return fail(errc::busy,
@@ -145,7 +148,9 @@ asio::awaitable<void> JobRunner::open_round(OpenRound action) {
   }
   work_ = work;
   const RoundRow row = round_row(RoundState::open, "");
-  auto store = [this, &work, &row]() -> Result<void> {
+  JobDifferences::State differences;
+  auto store = [this, &work, &row, &differences]() -> Result<void> {
+    CHORUS_TRY(differences, differences_.renewed(work->round));
     RoundJournal::Recovered nothing;
     CHORUS_TRY(work->journal, open_journal(work->round, nothing));
     CHORUS_FAIL_POINT("open.before_ledger");
@@ -158,6 +163,7 @@ asio::awaitable<void> JobRunner::open_round(OpenRound action) {
     feed(StoreFailed{stored.error().to_string()});
     co_return;
   }
+  differences_.follow(std::move(differences));
   CHORUS_FAIL_POINT("open.after_ledger");
   feed(RoundOpened{action.round});
 }
@@ -288,19 +294,29 @@ asio::awaitable<Result<VersionInfo>> JobRunner::write_version() {
   CHORUS_CO_TRY(auto writer, co_await net::run_on(context_.compute, std::move(begin)));
   const auto from = downlink_.going_on_from(base_);
   NextModel next(*strategy_, *from, writer.version());
+  std::unique_ptr<SentMean> sent;
+  if (differences_.used()) {
+    auto open = [this, &work] { return differences_.begin(work->round, work->folded); };
+    CHORUS_CO_TRY(sent, co_await net::run_on(context_.store, std::move(open)));
+  }
   if (const auto& lane = work->sums->lane) {
-    auto fill = [&lane, &next] { return append_mean(*lane, next); };
+    OnMean on_mean;
+    if (sent != nullptr) on_mean = [&sent](std::span<float> mean) { return sent->apply(mean); };
+    auto fill = [&lane, &next, &on_mean] { return append_mean(*lane, next, on_mean); };
     CHORUS_CO_OK(co_await net::run_on(context_.compute, std::move(fill)));
   } else {
     auto open = [&work] { return open_updates(*work->journal, work->form, work->folded); };
     CHORUS_CO_TRY(const auto updates, co_await net::run_on(context_.store, std::move(open)));
     CHORUS_CO_OK(co_await combine_updates(context_, *strategy_->set_rule(), *updates, next));
   }
-  auto commit = [&writer, &work]() -> Result<VersionInfo> {
+  auto commit = [&writer, &work, &sent]() -> Result<VersionInfo> {
     CHORUS_FAIL_POINT("finalise.before_commit");
     CHORUS_TRY(const VersionInfo written, writer.version().commit());
     CHORUS_FAIL_POINT("finalise.before_change");
     CHORUS_TRY(work->change, writer.commit_change());
+    if (sent != nullptr) {
+      CHORUS_TRY(work->sent, sent->commit());
+    }
     return written;
   };
   auto version = co_await net::run_on(context_.compute, std::move(commit));
@@ -314,8 +330,9 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
   row.closed_at = context_.now();
   const std::vector<ReceiptRow> parts = receipts();
   JobDownlink::State downlink;
-  auto publish =
-      [this, &row, &parts, &work, &downlink]() -> Result<std::shared_ptr<const VersionReader>> {
+  JobDifferences::State differences;
+  auto publish = [this, &row, &parts, &work, &downlink, &differences]()
+      -> Result<std::shared_ptr<const VersionReader>> {
     CHORUS_TRY(auto reader, context_.versions->open_version(*row.version));
     VersionRow version;
     version.sha256 = *row.version;
@@ -325,10 +342,12 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
     version.parameters = reader->layout().parameters;
     version.created_at = *row.closed_at;
     version.change = work->change;
+    version.sent = work->sent;
     CHORUS_FAIL_POINT("publish.before_ledger");
     CHORUS_OK(context_.ledger->publish_round(row, version, parts));
     CHORUS_FAIL_POINT("publish.after_ledger");
     CHORUS_TRY(downlink, downlink_.stored(false));
+    CHORUS_TRY(differences, differences_.after(work->round, work->folded));
     return reader;
   };
   auto published = co_await net::run_on(context_.store, std::move(publish));
@@ -348,9 +367,11 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
                row.rejected,
                row.discarded);
   downlink_.follow(downlink);
+  differences_.follow(std::move(differences));
   auto tidy = [this, &work, &downlink]() -> Result<void> {
     CHORUS_OK(work->journal->remove());
     CHORUS_OK(downlink_.prune(downlink));
+    CHORUS_OK(differences_.prune(work->round));
     return remove_old_versions();
   };
   spare_sums_ = std::exchange(work->sums, std::nullopt);
@@ -383,7 +404,16 @@ asio::awaitable<void> JobRunner::abandon_round(AbandonRound action) {
   RoundRow row = round_row(RoundState::abandoned, action.why);
   row.closed_at = context_.now();
   const std::vector<ReceiptRow> parts = receipts();
-  auto abandon = [this, &row, &parts, &work]() -> Result<void> {
+  const bool told =
+      machine_.count(MemberState::accepted) > 0 || machine_.count(MemberState::committing) > 0;
+  if (told && differences_.used()) {
+    context_.audit->add("chorusd",
+                        "differences_anew",
+                        row_.job.value + ": round " + std::to_string(row.round.value) +
+                            " was abandoned after devices had been told that they are accepted");
+  }
+  auto abandon = [this, &row, &parts, &work, told]() -> Result<void> {
+    if (told) CHORUS_OK(differences_.begin_anew(RoundId{row.round.value + 1}));
     CHORUS_OK(context_.ledger->abandon_round(row, parts));
     if (const auto removed = work->journal->remove(); !removed) {
       spdlog::warn("removing a closed round's journal: {}", removed.error().to_string());
@@ -403,6 +433,13 @@ asio::awaitable<void> JobRunner::abandon_round(AbandonRound action) {
   feed(RoundAbandoned{action.round});
 }
 
+asio::awaitable<void> JobRunner::begin_differences() {
+  const RoundId first{std::max(row_.last_round, machine_.round()).value + 1};
+  auto begin = [this, first] { return differences_.begin_anew(first); };
+  const auto begun = co_await net::run_on(context_.store, std::move(begin));
+  if (!begun) trouble_ = begun.error();
+}
+
 asio::awaitable<void> JobRunner::record_evaluation(RecordEvaluation action) {
   auto record = [this, &action] {
     return context_.ledger->add_round_metrics(
@@ -417,7 +454,9 @@ asio::awaitable<void> JobRunner::store_job_state(JobState state, std::string why
   auto write = [this, state, &why]() -> Result<void> {
     CHORUS_OK(context_.ledger->set_job_state(row_.job, state, why));
     const bool over = state == JobState::finished || state == JobState::stopped;
-    return over ? downlink_.remove_all() : Result<void>();
+    if (!over) return {};
+    CHORUS_OK(downlink_.remove_all());
+    return differences_.prune(RoundId{std::numeric_limits<std::uint64_t>::max()});
   };
   const auto written = co_await net::run_on(context_.store, std::move(write));
   if (!written) spdlog::error("storing a job's state: {}", written.error().to_string());

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::string_view kChangeSuffix = ".change";
 constexpr std::string_view kRestSuffix = ".rest";
+constexpr std::string_view kSentSuffix = ".sent";
 constexpr std::string_view kUnfinished = ".writing";
 constexpr std::size_t kReadFloats = 1U << 18U;
 
@@ -66,6 +67,46 @@ class PendingFile {
   UniqueFd fd_;
 };
 
+/// Numbers with their digest, in a file of their own.
+class NumbersFile {
+ public:
+  explicit NumbersFile(PendingFile file) : file_(std::move(file)) {}
+
+  Result<void> append(std::span<const float> numbers) {
+    const auto bytes = std::as_bytes(numbers);
+    CHORUS_OK(file_.write(end_, bytes));
+    end_ += bytes.size();
+    hasher_.update(bytes);
+    return {};
+  }
+  Result<BodyDigest> finish() {
+    CHORUS_OK(file_.finish());
+    return hasher_.digest();
+  }
+
+ private:
+  PendingFile file_;
+  std::uint64_t end_ = 0;
+  BodyHasher hasher_;
+};
+
+class FileSentWriter final : public SentWriter {
+ public:
+  FileSentWriter(std::filesystem::path folder, PendingFile file)
+      : folder_(std::move(folder)), numbers_(std::move(file)) {}
+
+  Result<void> append(std::span<const float> mean) override { return numbers_.append(mean); }
+  Result<BodyDigest> commit() override {
+    CHORUS_TRY(const BodyDigest digest, numbers_.finish());
+    CHORUS_OK(sync_folder(folder_));
+    return digest;
+  }
+
+ private:
+  std::filesystem::path folder_;
+  NumbersFile numbers_;
+};
+
 class FileChangeWriter final : public ChangeWriter {
  public:
   FileChangeWriter(std::filesystem::path folder,
@@ -84,13 +125,7 @@ class FileChangeWriter final : public ChangeWriter {
     return {};
   }
 
-  Result<void> append_rest(std::span<const float> rest) override {
-    const auto bytes = std::as_bytes(rest);
-    CHORUS_OK(rest_.write(rest_end_, bytes));
-    rest_end_ += bytes.size();
-    hasher_.update(bytes);
-    return {};
-  }
+  Result<void> append_rest(std::span<const float> rest) override { return rest_.append(rest); }
 
   Result<ChangeInfo> commit(std::span<const std::byte> table) override {
     if (table.size() != table_bytes_) {
@@ -100,19 +135,17 @@ class FileChangeWriter final : public ChangeWriter {
     }
     CHORUS_OK(change_.write(0, table));
     CHORUS_OK(change_.finish());
-    CHORUS_OK(rest_.finish());
+    CHORUS_TRY(const BodyDigest rest, rest_.finish());
     CHORUS_OK(sync_folder(folder_));
-    return ChangeInfo{change_end_, hasher_.digest()};
+    return ChangeInfo{change_end_, rest};
   }
 
  private:
   std::filesystem::path folder_;
   PendingFile change_;
-  PendingFile rest_;
+  NumbersFile rest_;
   std::uint64_t table_bytes_;
   std::uint64_t change_end_;
-  std::uint64_t rest_end_ = 0;
-  BodyHasher hasher_;
 };
 
 class FileChangeReader final : public ChangeReader {
@@ -201,21 +234,34 @@ class FolderChangeStore final : public ChangeStore {
   Result<std::shared_ptr<const RestReader>> open_rest(const JobId& job,
                                                       RoundId round,
                                                       std::uint64_t parameters) const override {
-    const auto path = path_of(job, round, kRestSuffix);
-    CHORUS_TRY(auto fd, open_expecting(path, parameters * sizeof(float)));
-    return std::shared_ptr<const RestReader>(
-        std::make_shared<FileRestReader>(std::move(fd), path, parameters));
+    return open_numbers(path_of(job, round, kRestSuffix), parameters);
   }
 
-  Result<void> prune(const JobId& job, RoundId steps, RoundId rest) override {
+  Result<std::unique_ptr<SentWriter>> begin_sent(const JobId& job, RoundId round) override {
+    const auto folder = folder_ / job.value;
+    CHORUS_OK(make_folders(folder));
+    CHORUS_TRY(auto file, PendingFile::create(path_of(job, round, kSentSuffix)));
+    return std::unique_ptr<SentWriter>(std::make_unique<FileSentWriter>(folder, std::move(file)));
+  }
+
+  Result<std::shared_ptr<const RestReader>> open_sent(const JobId& job,
+                                                      RoundId round,
+                                                      std::uint64_t parameters) const override {
+    return open_numbers(path_of(job, round, kSentSuffix), parameters);
+  }
+
+  Result<void> prune(const JobId& job, const Oldest& kept) override {
     const auto folder = folder_ / job.value;
     std::error_code error;
     if (!std::filesystem::exists(folder, error)) return {};  // no round has left anything yet
     CHORUS_TRY(const auto paths, list_folder(folder));
     for (const auto& path : paths) {
       const auto round = round_of(path.stem().string());
-      const bool old = (path.extension() == kChangeSuffix && round && *round < steps.value) ||
-                       (path.extension() == kRestSuffix && round && *round < rest.value);
+      const auto before = [&](std::string_view suffix, RoundId oldest) {
+        return path.extension() == suffix && round && *round < oldest.value;
+      };
+      const bool old = before(kChangeSuffix, kept.change) || before(kRestSuffix, kept.rest) ||
+                       before(kSentSuffix, kept.sent);
       if (old) CHORUS_OK(remove_file(path));
     }
     return {};
@@ -240,6 +286,13 @@ class FolderChangeStore final : public ChangeStore {
       return damaged(path, fmt::format("it has {} bytes; expected {}", found, bytes));
     }
     return fd;
+  }
+
+  static Result<std::shared_ptr<const RestReader>> open_numbers(const std::filesystem::path& path,
+                                                                std::uint64_t parameters) {
+    CHORUS_TRY(auto fd, open_expecting(path, parameters * sizeof(float)));
+    return std::shared_ptr<const RestReader>(
+        std::make_shared<FileRestReader>(std::move(fd), path, parameters));
   }
 
   std::filesystem::path path_of(const JobId& job, RoundId round, std::string_view suffix) const {

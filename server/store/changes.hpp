@@ -1,9 +1,11 @@
-// What a round leaves beside its version when versions travel compressed, by job and round:
+// What a round leaves beside its version when versions or differences travel, by job and round:
 //
 //   <job>/<round>.change  the step to the version: body of a compressed update (common/codec)
 //   <job>/<round>.rest    f32 per parameter: what the codec left out, for the next round to add
+//   <job>/<round>.sent    f32 per parameter: what all devices have sent, their mean
+//                         (server/compress/sent_mean.hpp)
 //
-// The newest steps are kept for devices that have been away, and the newest rest.
+// The newest steps are kept for devices that have been away, and the newest of the others.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +28,7 @@ class ChangeReader {
   virtual Result<void> read(std::uint64_t offset, std::span<std::byte> into) const = 0;
 };
 
-/// Reads what a round left out. Usable on any thread.
+/// Reads numbers that a round left for the next. Usable on any thread.
 class RestReader {
  public:
   virtual ~RestReader() = default;
@@ -48,7 +50,16 @@ class ChangeWriter {
   virtual Result<ChangeInfo> commit(std::span<const std::byte> table) = 0;
 };
 
-/// The folder of both. Thread-safe for different jobs.
+/// Writes the mean of what devices have sent. Destroying it without commit leaves nothing behind.
+class SentWriter {
+ public:
+  virtual ~SentWriter() = default;
+  virtual Result<void> append(std::span<const float> mean) = 0;
+  /// On the disk under its name afterwards, in place of what was there.
+  virtual Result<BodyDigest> commit() = 0;
+};
+
+/// The folder of all. Thread-safe for different jobs.
 class ChangeStore {
  public:
   /// Opens or creates; removes what a crash left of unfinished files.
@@ -66,8 +77,18 @@ class ChangeStore {
   virtual Result<std::shared_ptr<const RestReader>> open_rest(const JobId& job,
                                                               RoundId round,
                                                               std::uint64_t parameters) const = 0;
-  /// Steps of rounds before `steps` and rests of rounds before `rest` go.
-  virtual Result<void> prune(const JobId& job, RoundId steps, RoundId rest) = 0;
+  virtual Result<std::unique_ptr<SentWriter>> begin_sent(const JobId& job, RoundId round) = 0;
+  /// @errors not_found; corrupt_data: another length
+  virtual Result<std::shared_ptr<const RestReader>> open_sent(const JobId& job,
+                                                              RoundId round,
+                                                              std::uint64_t parameters) const = 0;
+  /// Files of rounds before these go.
+  struct Oldest {
+    RoundId change{};
+    RoundId rest{};
+    RoundId sent{};
+  };
+  virtual Result<void> prune(const JobId& job, const Oldest& kept) = 0;
 };
 
 }  // namespace chorus::server

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -110,6 +111,15 @@ class Ledger {
   virtual Result<void> add_codec_plan(const CodecPlanRow& plan) = 0;
   /// Behaviour: the plan that a round follows: the latest one begun by then, if any.
   virtual Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const = 0;
+
+  // -- differences --
+  /// Behaviour: what devices have sent counts from this round on. Repeating it changes nothing.
+  virtual Result<void> begin_differences(const JobId& job, RoundId first) = 0;
+  /// Behaviour: since which round that is so in `round`: the latest one begun by then, else 1.
+  virtual Result<RoundId> differences_since(const JobId& job, RoundId round) const = 0;
+  /// Behaviour: the updates of each device that were accepted from that round on.
+  virtual Result<std::map<ClientId, AcceptedUpdates>> accepted_since(const JobId& job,
+                                                                     RoundId first) const = 0;
 
   // -- audit --
   /// Behaviour: the newest limits::kAuditRowsMax rows are kept; long texts are cut to

@@ -28,7 +28,8 @@ JobRow take_job(Statement& row) {
 
 /// What take_version() reads, after job and round.
 constexpr std::string_view kVersionColumns =
-    "sha256, bytes, parameters, created_ms, kept, change_bytes, rest_digest FROM version ";
+    "sha256, bytes, parameters, created_ms, kept, change_bytes, rest_digest, "
+    "sent_digest FROM version ";
 
 VersionRow take_version(Statement& row) {
   VersionRow version;
@@ -44,6 +45,11 @@ VersionRow take_version(Statement& row) {
     row.skip();
   } else {
     row.take_blob(version.change.rest.bytes);
+  }
+  if (row.next_is_null()) {
+    row.skip();
+  } else {
+    row.take_blob(version.sent.emplace().bytes);
   }
   return version;
 }
@@ -140,9 +146,10 @@ Result<void> SqliteLedger::add_job(const JobRow& job, const VersionRow& initial)
 }
 
 Result<void> SqliteLedger::insert_version(const VersionRow& version) {
-  Statement insert(db_,
-                   "INSERT INTO version (job, round, sha256, bytes, parameters, created_ms, "
-                   "change_bytes, rest_digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+  Statement insert(
+      db_,
+      "INSERT INTO version (job, round, sha256, bytes, parameters, created_ms, "
+      "change_bytes, rest_digest, sent_digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
   insert.text(version.job.value)
       .u64(version.round.value)
       .blob(version.sha256.bytes)
@@ -151,6 +158,7 @@ Result<void> SqliteLedger::insert_version(const VersionRow& version) {
       .i64(milliseconds(version.created_at))
       .u64(version.change.bytes);
   version.change.bytes > 0 ? insert.blob(version.change.rest.bytes) : insert.null();
+  version.sent ? insert.blob(version.sent->bytes) : insert.null();
   return insert.run();
 }
 

@@ -362,6 +362,43 @@ Result<std::vector<ReceiptRow>> SqliteLedger::receipts(const JobId& job, RoundId
   return all_rows(find, take_receipt);
 }
 
+Result<void> SqliteLedger::begin_differences(const JobId& job, RoundId first) {
+  return Statement(db_, "INSERT INTO difference_start VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+      .text(job.value)
+      .u64(first.value)
+      .run();
+}
+
+Result<RoundId> SqliteLedger::differences_since(const JobId& job, RoundId round) const {
+  Statement find(db_,
+                 "SELECT max(first_round) FROM difference_start "
+                 "WHERE job = ?1 AND first_round <= ?2");
+  CHORUS_OK(find.text(job.value).u64(round.value).step());
+  if (find.next_is_null()) return RoundId{1};
+  const RoundId first{find.take_u64()};
+  CHORUS_OK(find.checked());
+  return first;
+}
+
+Result<std::map<ClientId, AcceptedUpdates>> SqliteLedger::accepted_since(const JobId& job,
+                                                                         RoundId first) const {
+  Statement find(db_,
+                 "SELECT client, min(round), count(*) FROM receipt WHERE job = ?1 AND "
+                 "round >= ?2 AND outcome = 'accepted' GROUP BY client");
+  find.text(job.value).u64(first.value);
+  std::map<ClientId, AcceptedUpdates> accepted;
+  for (;;) {
+    CHORUS_TRY(const bool more, find.step());
+    if (!more) return accepted;
+    ClientId client{find.take_text()};
+    AcceptedUpdates updates;
+    updates.first.value = find.take_u64();
+    updates.count = find.take_u64();
+    CHORUS_OK(find.checked());
+    accepted.emplace(std::move(client), updates);
+  }
+}
+
 Result<std::optional<ReceiptRow>> SqliteLedger::receipt(const JobId& job,
                                                         RoundId round,
                                                         const ClientId& client) const {

@@ -98,8 +98,16 @@ struct VersionRow {
   std::uint64_t bytes = 0;
   std::uint64_t parameters = 0;
   TimePoint created_at{};
-  bool kept = true;     ///< its file is there
-  ChangeInfo change{};  ///< from the version before, when versions travel compressed
+  bool kept = true;                  ///< its file is there
+  ChangeInfo change{};               ///< from the version before, when versions travel compressed
+  std::optional<BodyDigest> sent{};  ///< of the mean of what devices have sent (changes.hpp)
+};
+
+/// Of one device.
+struct AcceptedUpdates {
+  RoundId first;            ///< whose round had the first of them
+  std::uint64_t count = 0;  ///< 1 or more
+  bool operator==(const AcceptedUpdates&) const = default;
 };
 
 /// Which codecs the updates of a job follow from a round on (server/compress).

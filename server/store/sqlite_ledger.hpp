@@ -1,6 +1,7 @@
 // The ledger on SQLite. Private to this folder: others see ledger.hpp.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +66,11 @@ class SqliteLedger final : public Ledger {
 
   Result<void> add_codec_plan(const CodecPlanRow& plan) override;
   Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const override;
+
+  Result<void> begin_differences(const JobId& job, RoundId first) override;
+  Result<RoundId> differences_since(const JobId& job, RoundId round) const override;
+  Result<std::map<ClientId, AcceptedUpdates>> accepted_since(const JobId& job,
+                                                             RoundId first) const override;
 
   Result<void> add_audit(const std::vector<AuditRow>& rows) override;
   Result<std::vector<AuditRow>> audit(std::size_t last) const override;

@@ -69,11 +69,12 @@ void NextModel::finalise(std::span<const float> mean, std::span<float> x) const 
   if (end > at) strategy_.finalise(part(mean, end), part(x, end));
 }
 
-Result<void> append_mean(const Lane& lane, NextModel& next) {
+Result<void> append_mean(const Lane& lane, NextModel& next, const OnMean& on_mean) {
   std::vector<float> mean(static_cast<std::size_t>(std::min(Lane::kRunMax, lane.parameters())));
   for (std::uint64_t at = 0; at < lane.parameters();) {
     const auto run = std::span(mean).first(static_cast<std::size_t>(lane.run(at)));
     lane.mean(at, run);
+    if (on_mean) CHORUS_OK(on_mean(run));
     CHORUS_OK(next.append(run));
     at += run.size();
   }

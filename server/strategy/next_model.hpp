@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -37,9 +38,12 @@ class NextModel {
   std::uint64_t forgotten_ = 0;
 };
 
+/// What becomes of a mean before the strategy has it, run by run, in order and in place.
+using OnMean = std::function<Result<void>(std::span<float> mean)>;
+
 /// The mean of all parameters, from sums. @pre lane.denominator() > 0; lane and base have the same
 /// parameters
-/// @errors as NextModel::append
-Result<void> append_mean(const Lane& lane, NextModel& next);
+/// @errors as NextModel::append and on_mean
+Result<void> append_mean(const Lane& lane, NextModel& next, const OnMean& on_mean = {});
 
 }  // namespace chorus::server

@@ -1,5 +1,6 @@
 // Compressed updates between real processes: a function of the seed, whatever crashes; fewer bytes,
 // and a model that has learned as much.
+#include <algorithm>
 #include <csignal>
 #include <initializer_list>
 
@@ -137,6 +138,56 @@ TEST(Compression, ErrorFeedbackSurvivesTheDeath) {
   digits.agent(1).kill_now();
   digits.start_agent(1);
   EXPECT_EQ(outcome_of(digits).version, reference);
+}
+
+// Every device's difference is to what the server has of it: over deaths of both, and when a device
+// has lost what it keeps.
+constexpr const char* kDifferences =
+    "codec = \"top_k\"\ndensity = 0.1\nfeedback = \"difference\"\n";
+
+TEST(Differences, SurviveTheDeathOfADeviceAndOfTheDaemon) {
+  DigitsOptions options = options_with(kDifferences);
+  options.weighting = "uniform";
+  options.rounds = 6;
+  const Outcome reference = run(options);
+  EXPECT_GT(reference.accuracy, 0.6);
+  Digits digits(options);
+  digits.submit();
+  digits.start_agents();
+  ASSERT_TRUE(eventually([&] { return digits.rounds().size() >= 2; }));
+  digits.agent(1).kill_now();
+  digits.start_agent(1);
+  EXPECT_EQ(outcome_of(digits).version, reference.version);
+  expect_after_crashes(
+      options,
+      reference.version,
+      {"commit.after_journal:7", "finalise.before_change:3", "publish.after_ledger:3"});
+}
+
+TEST(Differences, BeginAnewWhenADeviceHasLostWhatItKeeps) {
+  DigitsOptions options = options_with(kDifferences);
+  options.weighting = "uniform";
+  options.rounds = 8;
+  Digits digits(options);
+  digits.submit();
+  digits.start_agents();
+  ASSERT_TRUE(eventually([&] { return digits.rounds().size() >= 2; }));
+  digits.agent(1).kill_now();
+  digits.lose_state(1);
+  digits.start_agent(1);
+  digits.finish();
+  const auto anew = [&digits] {
+    const auto audit = digits.federation().admin({"audit", "--last", "200"});
+    const auto& rows = audit.at("entries");
+    return std::count_if(rows.begin(), rows.end(), [](const auto& row) {
+      return row.at("what") == "differences_anew";
+    });
+  };
+  EXPECT_TRUE(eventually([&] { return anew() > 0; }));
+  EXPECT_EQ(anew(), 1);
+  std::uint64_t accepted = 0;
+  for (const auto& round : digits.rounds()) accepted += round.at("accepted").get<std::uint64_t>();
+  EXPECT_EQ(accepted, 8 * 3 - 1U) << "the one that did not fit";
 }
 
 // ---- the way down ----

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@ struct DigitsOptions {
   std::string evaluation = "fraction = 1.0";
   std::string compress;  ///< lines of [compress]; none: updates as they are
   std::string strategy = "fedavg";
+  std::string weighting = "examples";
 };
 
 inline std::string digits_job(const DigitsOptions& options) {
@@ -50,6 +52,7 @@ learning_rate = 0.1
 cohort = )" +
          std::to_string(options.agents) + "\n" + options.pace + "\n[evaluation]\n" +
          options.evaluation + "\n[strategy]\nname = \"" + options.strategy + "\"\n" +
+         (options.weighting == "examples" ? "" : "weighting = \"" + options.weighting + "\"\n") +
          (options.compress.empty() ? "" : "[compress]\n" + options.compress);
 }
 
@@ -88,6 +91,10 @@ class Digits {
   }
   void start_agents() {
     for (unsigned i = 0; i < options_.agents; ++i) start_agent(i);
+  }
+  /// What a device keeps between tasks is gone. @pre it does not run
+  void lose_state(unsigned index) {
+    EXPECT_GT(std::filesystem::remove_all(federation_.device_folder(name(index)) / "kept"), 1U);
   }
   Process& agent(unsigned index) { return agents_.at(index); }
 

@@ -75,7 +75,7 @@ void Federation::start_server(const ServerOptions& options) {
 }
 
 std::filesystem::path Federation::enroll(const std::string& name) {
-  const auto state = temp_.path() / "devices" / name;
+  const auto state = device_folder(name);
   const std::string token = admin({"enroll", "--name", name}).at("token");
   const std::vector<std::string> command{
       binaries_.agent, "enroll", "--token", token, "--state", state.string()};
@@ -91,7 +91,7 @@ Process Federation::start_agent(const AgentOptions& options) {
                      "--server",
                      address(),
                      "--state",
-                     (temp_.path() / "devices" / options.name).string()};
+                     device_folder(options.name).string()};
   process.command.insert(process.command.end(), options.data.begin(), options.data.end());
   process.output = temp_.path() / (options.name + ".log");
   return Process(process);

@@ -57,6 +57,9 @@ class Federation {
                                 std::chrono::seconds deadline = std::chrono::seconds(120));
 
   const std::filesystem::path& folder() const { return folder_; }
+  std::filesystem::path device_folder(const std::string& name) const {
+    return temp_.path() / "devices" / name;
+  }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   std::uint16_t port() const { return port_; }
   std::string log() const;

@@ -19,8 +19,8 @@ enum class CodecKind : std::uint8_t {
   top_k = 8,     ///< the largest elements (biased)
   random_k = 9,  ///< elements that a shared seed chooses, times 1 / density
   ternary = 10,  ///< ±mean of the largest elements, Golomb-coded (STC, Sattler et al. 2019); biased
-  low_rank =
-      11,  ///< two thin factors of the tensor's matrix (PowerSGD, Vogels et al. 2019); biased
+  /// Two thin factors of the tensor's matrix (PowerSGD, Vogels et al. 2019); biased.
+  low_rank = 11,
 };
 
 /// What a bucket of qsgd is divided by.
@@ -35,8 +35,8 @@ struct Codec {
   CodecNorm norm = CodecNorm::maximum;  ///< qsgd
   double density = 0.01;   ///< share of elements that is sent (top_k, random_k, ternary), (0, 1]
   std::uint32_t rank = 4;  ///< columns of each factor (low_rank), 1..32
-  std::uint32_t columns =
-      0;  ///< of the matrix (low_rank): not to be set, the tensor's shape says it
+  /// Of the matrix (low_rank): not to be set, the tensor's shape says it.
+  std::uint32_t columns = 0;
   bool least_error = false;  ///< rotated: the scale of least error rather than the unbiased one
   bool entropy = false;      ///< the payload is compressed further: lossless with f32; pays most
                              ///< where most codes are 0, as qsgd's with the Euclidean norm
@@ -54,6 +54,9 @@ struct TensorCodec {
 enum class Feedback : std::uint8_t {
   none = 0,   ///< it is lost
   error = 1,  ///< the device keeps it and adds it to its next update: EF (Karimireddy et al. 2019)
+  /// The device sends the difference to what it has sent so far, C(Δ − h), keeps h ← h + C(Δ − h),
+  /// and the server goes on from the mean of all h: EF21 (Richtárik et al. 2021).
+  difference = 2,
 };
 
 /// How the difference of models travels. Buffers (batch statistics) go as they are; tensors that
@@ -66,6 +69,7 @@ struct Compression {
   /// sent is the running sum momentum · before + update, begun anew at the elements that were sent
   /// (momentum correction: Lin et al. 2018, "Deep gradient compression"). 0: the update.
   double momentum = 0.0;
+  std::uint64_t since = 0;  ///< with Feedback::difference: the round in which this device's h was 0
   std::uint64_t seed = 0;   ///< of the round, the same for all devices: rotations, chosen elements
   std::uint32_t table = 0;  ///< number of the plan of codecs, which an update says it follows
   bool operator==(const Compression&) const = default;

@@ -57,6 +57,8 @@ TEST(PlanFeatures, EachHasItsName) {
       {{"compression"}, [](auto& p) { p.compression.emplace(); }},
       {{"compression", "compression.momentum"},
        [](auto& p) { p.compression.emplace().momentum = 0.9; }},
+      {{"compression", "compression.difference"},
+       [](auto& p) { p.compression.emplace().feedback = Feedback::difference; }},
       {{"compression", "compression.low_rank"},
        [](auto& p) { p.compression.emplace().codec.kind = CodecKind::low_rank; }},
       {{"compression", "compression.low_rank"},

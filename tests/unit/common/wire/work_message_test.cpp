@@ -223,6 +223,18 @@ TEST(WorkMessage, EveryOptionArrives) {
       << "old devices must decline";
 }
 
+TEST(WorkMessage, SaysSinceWhenDifferencesCount) {
+  Work work = test::some_work();
+  TrainPlan plan;
+  plan.compression = Compression{
+      .codec = {.kind = CodecKind::top_k}, .feedback = Feedback::difference, .since = 7};
+  work.plan = plan;
+  const auto frame = encode(work).value();
+  const auto back = decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes));
+  ASSERT_TRUE(back) << back.error().detail;
+  EXPECT_EQ(*back, Message(work));
+}
+
 TEST(WorkMessage, EverySourceIsAFeature) {
   for (const auto& [kind, feature] :
        {std::pair{GradientSource::Kind::whole, "source.whole"},
@@ -294,9 +306,16 @@ TEST(WorkMessage, RefusesBadOptions) {
       train(w).mutable_compression()->set_momentum(momentum);
     });
   }
-  unsupported("compression.feedback: number 2", [&](auto& w) {
+  for (const std::uint64_t since : {std::uint64_t{0}, limits::kRoundsMax + 1}) {
+    refuses("train.compression.since", [&](auto& w) {
+      codec(w, pb::CODEC_F32);
+      train(w).mutable_compression()->set_feedback(pb::FEEDBACK_DIFFERENCE);
+      train(w).mutable_compression()->set_since(since);
+    });
+  }
+  unsupported("compression.feedback: number 3", [&](auto& w) {
     codec(w, pb::CODEC_F32);
-    train(w).mutable_compression()->set_feedback(static_cast<pb::Feedback>(2));
+    train(w).mutable_compression()->set_feedback(static_cast<pb::Feedback>(3));
   });
   refuses("train.normalise: 1 means and 0 deviations",
           [](auto& w) { train(w).mutable_normalise()->add_mean(1); });

@@ -516,6 +516,29 @@ TEST(JobCompression, NamesWhatIsWrong) {
   says("codec = \"f32\"\n[train]\nlocal = [\"*\"]\n", "nothing to send");
 }
 
+TEST(JobCompression, DifferencesAreForDevicesThatCountAlike) {
+  const std::string uniform = "[strategy]\nweighting = \"uniform\"\n";
+  const std::string differs = "feedback = \"difference\"\n";
+  const auto of = [](const std::string& text) { return problems(with_model(text)); };
+  const std::string top_k = "[compress]\ncodec = \"top_k\"\n" + differs;
+  EXPECT_EQ(parsed(with_model(uniform + top_k)).train.compression->feedback, Feedback::difference);
+  EXPECT_NE(of(top_k).find("weighting = \"uniform\""), std::string::npos) << of(top_k);
+  EXPECT_NE(of("[strategy]\nname = \"median\"\n[pace]\nmin_reports = 5\n"
+               "[compress]\ncodec = \"bf16\"\n" +
+               differs)
+                .find("every device counts alike"),
+            std::string::npos);
+  EXPECT_NE(of(uniform + "[compress]\ncodec = \"random_k\"\n" + differs).find("may leave out more"),
+            std::string::npos);
+  EXPECT_NE(of(uniform + "[compress]\ncodec = \"bf16\"\n" + differs +
+               "[[compress.tensors]]\ntensors = \"*.bias\"\ncodec = \"uniform\"\nbits = 1\n")
+                .find("may leave out more"),
+            std::string::npos);
+  EXPECT_NE(of(uniform + top_k + "[compress.adapt]\n").find("leave out [compress.adapt]"),
+            std::string::npos);
+  EXPECT_NE(of(uniform + top_k + "momentum = 0.5\n").find("compress.momentum"), std::string::npos);
+}
+
 TEST(JobCompression, HasAtMostSoManyRules) {
   std::string rules = "[compress]\ncodec = \"f16\"\n";
   const std::string rule = "[[compress.tensors]]\ntensors=\"*\"\ncodec=\"f32\"\n";

@@ -20,7 +20,8 @@ Daemon::Daemon(const std::filesystem::path& folder, const DaemonOptions& options
       versions(VersionStore::open(folder / "versions").value()),
       changes(ChangeStore::open(folder / "changes").value()),
       spare_segments(SpareSegments::open(folder / "journal-spare").value()),
-      memory(options.memory) {
+      memory(options.memory),
+      memories(options.memories) {
   spdlog::set_level(spdlog::level::off);
   context.control = control.get_executor();
   context.store = store->get_executor();
@@ -113,7 +114,7 @@ void FakeDevice::assign(Assignment assignment) {
   EXPECT_LE(tasks_held, 1) << key_.client.value << " was given a second task";
   assigned.push_back(assignment);
   asio::post(daemon_.control, [self = shared_from_this(), assignment = std::move(assignment)] {
-    if (self->automatic) self->offer(assignment);
+    if (self->automatic && self->trains) self->offer(assignment);
   });
 }
 
@@ -162,13 +163,55 @@ wire::Offer FakeDevice::offer_for(const Assignment& assignment, const std::strin
 }
 
 void FakeDevice::offer(const Assignment& assignment) {
-  const auto offer = offer_for(assignment, key_.client.value);
+  const auto* const plan = std::get_if<TrainPlan>(&assignment.work.plan);
+  if (plan != nullptr && plan->compression && plan->compression->feedback == Feedback::difference) {
+    net::spawn(daemon_.context.control, offer_difference(assignment), "a difference");
+    return;
+  }
+  const bool has_body = assignment.work.task.kind == TaskKind::train;
+  decide(offer_for(assignment, key_.client.value),
+         has_body ? body_for(assignment, key_.client.value) : std::vector<std::byte>());
+}
+
+void FakeDevice::decide(const wire::Offer& offer, std::vector<std::byte> body) {
   decisions.push_back(daemon_.board->offer(key_, offer));
   const OfferDecision& decision = decisions.back();
   if (decision.kind == OfferDecision::Kind::refuse && automatic) free();
   if (decision.kind != OfferDecision::Kind::take) return;
-  auto body = body_for(assignment, key_.client.value);
   net::spawn(daemon_.context.control, upload(decision.target, std::move(body)), "an upload");
+}
+
+// As client/src/update_encoder.cpp does it. What became of the last update is in the ledger, which
+// a real device is told when it offers it again.
+asio::awaitable<void> FakeDevice::offer_difference(Assignment assignment) {
+  const auto self = shared_from_this();
+  const auto& plan = std::get<TrainPlan>(assignment.work.plan);
+  const auto& task = assignment.work.task;
+  DeviceMemory& memory = (*daemon_.memories)[key_.client.value];
+  if (memory.staged_round.value != 0 && memory.staged_round != task.round) {
+    auto ask = [this, &memory, &task] {
+      return daemon_.ledger->receipt(task.job, memory.staged_round, key_.client);
+    };
+    const auto receipt = co_await net::run_on(daemon_.context.store, std::move(ask));
+    if (receipt && *receipt && (*receipt)->outcome == "accepted") memory.kept = memory.staged;
+  }
+  KeptByDevice next = memory.kept;
+  const auto values = update_for(assignment, key_.client.value);
+  if (next.since != plan.compression->since) {
+    next = {std::vector<float>(values.size()), plan.compression->since, 0};
+  }
+  auto offer = offer_for(assignment, key_.client.value);
+  offer.state_epoch = next.updates;
+  codec::FeedbackMemory sent;
+  sent.sent = next.sent;
+  const auto form = codec::UpdateForm::of(plan, assignment.model->layout()).value();
+  auto body = codec::encode_update(form, values, sent).value();
+  ++next.updates;
+  memory.staged = std::move(next);
+  memory.staged_round = task.round;
+  offer.bytes = body.size();
+  offer.digest = body_digest(body);
+  decide(offer, std::move(body));
 }
 
 // As server/net/transfer.cpp does it, in two chunks.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,12 +31,26 @@ struct Folder : chorus::test::TempFolder {
   Folder() : TempFolder(chorus::test::memory_folder()) {}
 };
 
+/// What a device with feedback = "difference" keeps; it outlives daemons, as in real life.
+struct KeptByDevice {
+  std::vector<float> sent;
+  std::uint64_t since = 0;
+  std::uint64_t updates = 0;
+};
+struct DeviceMemory {
+  KeptByDevice kept;
+  KeptByDevice staged;
+  RoundId staged_round{};  ///< whose update, once accepted, makes `staged` what is kept; 0: none
+};
+using DeviceMemories = std::map<std::string, DeviceMemory>;
+
 struct DaemonOptions {
   std::uint64_t memory = 64ULL << 20U;
   std::uint64_t checkpoint_after = 1ULL << 30U;
   std::uint64_t segment_bytes = 1ULL << 20U;
   std::uint32_t devices_waiting_max = 1000;
   bool durable = false;  ///< tests kill the daemon, not the machine
+  std::shared_ptr<DeviceMemories> memories = std::make_shared<DeviceMemories>();
 };
 
 /// Destroying it without drain() is a crash: what is under way never happens.
@@ -85,6 +100,7 @@ class Daemon {
   SpareSegments spare_segments;
   MemoryBudget memory;
   Context context;
+  std::shared_ptr<DeviceMemories> memories;
   std::unique_ptr<AuditLog> audit_log;
   std::unique_ptr<Board> board;
 };
@@ -117,6 +133,7 @@ class FakeDevice final : public SessionLink, public std::enable_shared_from_this
   const SessionKey& key() const { return key_; }
 
   bool automatic = true;                  ///< trains and answers by itself
+  bool trains = true;                     ///< or keeps assignments for offer()
   std::function<void()> before_complete;  ///< the body is in the journal, nobody knows
   std::function<void()> on_accepted;      ///< at once when Accepted is sent
   std::vector<wire::Message> received;
@@ -126,6 +143,8 @@ class FakeDevice final : public SessionLink, public std::enable_shared_from_this
   int tasks_held = 0;  ///< never more than one
 
  private:
+  boost::asio::awaitable<void> offer_difference(Assignment assignment);
+  void decide(const wire::Offer& offer, std::vector<std::byte> body);
   boost::asio::awaitable<void> upload(std::shared_ptr<const UploadTarget> target,
                                       std::vector<std::byte> body);
   void on_message(const wire::Message& message);

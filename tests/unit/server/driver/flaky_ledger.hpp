@@ -117,6 +117,17 @@ class FlakyLedger final : public Ledger {
   Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const override {
     return inner_->codec_plan(job, round);
   }
+  Result<void> begin_differences(const JobId& job, RoundId first) override {
+    if (fails("begin_differences")) return failure();
+    return inner_->begin_differences(job, first);
+  }
+  Result<RoundId> differences_since(const JobId& job, RoundId round) const override {
+    return inner_->differences_since(job, round);
+  }
+  Result<std::map<ClientId, AcceptedUpdates>> accepted_since(const JobId& job,
+                                                             RoundId first) const override {
+    return inner_->accepted_since(job, first);
+  }
   Result<void> add_audit(const std::vector<AuditRow>& rows) override {
     return inner_->add_audit(rows);
   }

@@ -19,6 +19,9 @@ Devices join_all(Daemon& daemon, std::uint64_t serial = 1) {
   return devices;
 }
 
+const std::string kDifferences =
+    "[strategy]\nweighting = \"uniform\"\n[compress]\ncodec = \"top_k\"\ndensity = 0.2\n"
+    "feedback = \"difference\"\n";
 const std::string kEvaluated = "[evaluation]\ndeadline = \"200ms\"\n";
 
 /// The final version of a job that nothing disturbs.
@@ -207,12 +210,13 @@ Sha256 recover_and_finish(const std::filesystem::path& folder, const DaemonOptio
   return daemon.job()->row().current_version;
 }
 
-void expect_same_after_every_crash(const DaemonOptions& options, const std::string& rest = "") {
+void expect_same_after_every_crash(DaemonOptions options, const std::string& rest = "") {
   const std::string toml = job_toml(kEvaluated + rest, "job", 2);
   const Sha256 expected = undisturbed(toml);
   std::set<RoundPhase> phases;
   for (int steps = 1;; ++steps) {
     Folder folder;
+    options.memories = std::make_shared<DeviceMemories>();
     const Crashed crashed = crash_after(folder.path(), toml, steps, options);
     if (crashed.finished_before) break;
     phases.insert(crashed.phase);
@@ -246,6 +250,10 @@ TEST(JobRunnerRestart, WithCheckpointsAtAnyStepGivesTheSameModel) {
 
 TEST(JobRunnerRestart, WithCompressedVersionsAtAnyStepGivesTheSameModel) {
   expect_same_after_every_crash({}, "[compress.down]\ncodec = \"top_k\"\ndensity = 0.2\n");
+}
+
+TEST(JobRunnerRestart, WithDifferencesAtAnyStepGivesTheSameModel) {
+  expect_same_after_every_crash({}, kDifferences);
 }
 
 // No sums: the updates stay in the journal until the round ends, whatever the checkpoints' size.

@@ -30,6 +30,12 @@ class ChangesTest : public ::testing::Test {
     EXPECT_TRUE(writer->append_rest(std::vector<float>{3.0F}));
     return writer->commit(std::vector<std::byte>(4, std::byte{1})).value();
   }
+  BodyDigest write_sent(std::uint64_t round) {
+    auto writer = store_->begin_sent(job_, RoundId{round}).value();
+    EXPECT_TRUE(writer->append(std::vector<float>{1.0F}));
+    EXPECT_TRUE(writer->append(std::vector<float>{-2.0F, 0.5F}));
+    return writer->commit().value();
+  }
   std::vector<std::string> files() const {
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(folder())) {
@@ -99,9 +105,27 @@ TEST_F(ChangesTest, DamageIsNoticed) {
 
 TEST_F(ChangesTest, OldOnesGo) {
   for (std::uint64_t round = 8; round <= 11; ++round) write(round);
-  ASSERT_TRUE(store_->prune(job_, RoundId{10}, RoundId{11}));
-  EXPECT_THAT(files(), ElementsAre("10.change", "11.change", "11.rest"));
-  EXPECT_TRUE(store_->prune(JobId{"other"}, RoundId{10}, RoundId{11}));  // has none
+  write_sent(10);
+  write_sent(11);
+  ASSERT_TRUE(store_->prune(job_, {.change = RoundId{10}, .rest = RoundId{11}}));
+  EXPECT_THAT(files(), ElementsAre("10.change", "10.sent", "11.change", "11.rest", "11.sent"));
+  ASSERT_TRUE(store_->prune(job_, {.sent = RoundId{11}}));
+  EXPECT_THAT(files(), ElementsAre("10.change", "11.change", "11.rest", "11.sent"));
+  EXPECT_TRUE(store_->prune(JobId{"other"}, {.change = RoundId{10}}));  // has none
+}
+
+TEST_F(ChangesTest, WhatWasSentIsReadBackWhenItIsWhole) {
+  { const auto unfinished = store_->begin_sent(job_, RoundId{1}).value(); }
+  EXPECT_THAT(files(), ElementsAre());
+  EXPECT_EQ(store_->open_sent(job_, RoundId{1}, 3).error().code, errc::not_found);
+  const BodyDigest digest = write_sent(1);
+  const auto sent = store_->open_sent(job_, RoundId{1}, 3).value();
+  EXPECT_TRUE(sent->verify(digest));
+  std::vector<float> last(2);
+  ASSERT_TRUE(sent->read(1, last));
+  EXPECT_EQ(last, (std::vector<float>{-2.0F, 0.5F}));
+  EXPECT_EQ(store_->open_sent(job_, RoundId{1}, 4).error().code, errc::corrupt_data);
+  EXPECT_EQ(sent->verify(BodyDigest{}).error().code, errc::corrupt_data);
 }
 
 TEST_F(ChangesTest, WhatACrashLeftGoesWithTheNextStart) {

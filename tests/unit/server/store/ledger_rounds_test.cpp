@@ -85,6 +85,42 @@ TEST_F(LedgerRounds, KnowsTheStepsToItsNewestVersions) {
   EXPECT_THAT(ledger_->newest_versions(job_, 9).value(), SizeIs(4)) << "with the initial one";
 }
 
+TEST_F(LedgerRounds, KnowsSinceWhenDifferencesCountAndHowManyOfEach) {
+  const auto since = [this](std::uint64_t round) {
+    return ledger_->differences_since(job_, RoundId{round}).value().value;
+  };
+  const auto accepted = [this](std::uint64_t first) {
+    return ledger_->accepted_since(job_, RoundId{first}).value();
+  };
+  EXPECT_EQ(since(1), 1U);
+  EXPECT_TRUE(accepted(1).empty());
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    ASSERT_TRUE(ledger_->open_round(round_row("digits", round)));
+    VersionRow version = version_row("digits", round, "v" + std::to_string(round));
+    if (round == 3) version.sent = body_digest(bytes_of("sent"));
+    ASSERT_TRUE(ledger_->publish_round(closed_row(round_row("digits", round)),
+                                       version,
+                                       round == 2 ? std::vector<ReceiptRow>{} : receipts_));
+  }
+  using Accepted = std::map<ClientId, AcceptedUpdates>;
+  EXPECT_EQ(accepted(1), (Accepted{{ClientId{"a"}, {RoundId{1}, 2}}})) << "no others";
+  EXPECT_EQ(accepted(2), (Accepted{{ClientId{"a"}, {RoundId{3}, 1}}}));
+  EXPECT_TRUE(accepted(4).empty());
+  ASSERT_TRUE(ledger_->begin_differences(job_, RoundId{4}));
+  ASSERT_TRUE(ledger_->begin_differences(job_, RoundId{4}));
+  ASSERT_TRUE(ledger_->begin_differences(job_, RoundId{7}));
+  reopen();
+  EXPECT_EQ(since(3), 1U) << "a round goes on as it began";
+  EXPECT_EQ(since(4), 4U);
+  EXPECT_EQ(since(6), 4U);
+  EXPECT_EQ(since(9), 7U);
+  EXPECT_FALSE(ledger_->begin_differences(JobId{"other"}, RoundId{1})) << "no such job";
+  EXPECT_EQ(ledger_->differences_since(JobId{"other"}, RoundId{9}).value(), RoundId{1});
+  const auto versions = ledger_->newest_versions(job_, 2).value();
+  EXPECT_FALSE(versions[0].sent);
+  EXPECT_EQ(versions[1].sent, body_digest(bytes_of("sent")));
+}
+
 TEST_F(LedgerRounds, PublishesEverythingAtOnce) {
   ASSERT_TRUE(ledger_->open_round(round_row("digits", 1)));
   const RoundRow closed = closed_row(round_row("digits", 1));
