@@ -112,11 +112,21 @@ Result<void> check_finite(std::span<const float> tile, std::string_view what, st
                   "; training diverged");
 }
 
-// Codecs are for the difference of models; nobody has asked for other parts beside it yet.
-Result<void> check_compression(const TrainPlan& plan) {
-  if (!plan.compression || tensor::reports_of(plan) == std::vector{ReportKind::delta}) return {};
-  return fail(errc::unsupported_feature,
-              "the plan compresses a report that is not the difference of models alone");
+// Codecs are for the difference of models; nobody has asked for other parts beside it yet. And who
+// dies before it hears that its update was accepted must be able to ask, where the next one goes on
+// from it.
+Result<void> check_compression(const TrainPlan& plan, const TaskInput& input) {
+  if (!plan.compression) return {};
+  if (tensor::reports_of(plan) != std::vector{ReportKind::delta}) {
+    return fail(errc::unsupported_feature,
+                "the plan compresses a report that is not the difference of models alone");
+  }
+  if (plan.compression->feedback == Feedback::difference && input.durable == nullptr) {
+    return fail(errc::unsupported_feature,
+                "the plan wants differences to what was accepted before, and this client was made "
+                "with durable_upload = false: it could not tell after its death what was");
+  }
+  return {};
 }
 
 // Body and hash of a report, written as it is formed.
@@ -199,14 +209,6 @@ Result<void> subtract(std::span<float> y, std::span<const float> x) {
   return check_finite(y, "the update", 0);
 }
 
-// A device that dies before it hears that its update was accepted must be able to ask.
-Result<void> check_durable(const TrainPlan& plan, const TaskInput& input) {
-  if (plan.compression->feedback != Feedback::difference || input.durable != nullptr) return {};
-  return fail(errc::unsupported_feature,
-              "the plan sends differences to what was accepted before, which needs updates that "
-              "outlive the process; this client was made with durable_upload = false");
-}
-
 Result<std::shared_ptr<UpdateBuffer>> buffer_of(std::span<const std::byte> body) {
   CHORUS_TRY(auto made, UpdateBuffer::create(body.size()));
   std::copy(body.begin(), body.end(), made.begin());
@@ -233,7 +235,7 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   using Clock = std::chrono::steady_clock;
   const auto began = Clock::now();
   const bool trains = input.work->task.kind == TaskKind::train;
-  if (trains) CHORUS_OK(check_compression(std::get<TrainPlan>(input.work->plan)));
+  if (trains) CHORUS_OK(check_compression(std::get<TrainPlan>(input.work->plan), input));
   FinishedTask finished;
   std::span<float> y;
   if (trains) {
@@ -256,7 +258,6 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   BodyMaker body(writer);
   if (plan.compression) {
     CHORUS_OK(subtract(y, input.parameters));
-    CHORUS_OK(check_durable(plan, input));
     CHORUS_TRY(const auto encoded, encode_update(plan, *input.layout, y, input.state));
     if (encoded.state_epoch) finished.offer.state_epoch = encoded.state_epoch;
     finished.scratch = std::move(finished.update);

@@ -1,4 +1,6 @@
 // Reports in parts and what a trainer keeps between tasks, over refusals and restarts.
+#include <functional>
+
 #include "common/codec/update.hpp"
 #include "tests/unit/client/src/client_fixture.hpp"
 
@@ -118,26 +120,47 @@ TEST_F(ClientTest, LocalStateSurvivesARestartBeforeTheAnswer) {
   EXPECT_EQ(trainer.trained, 1);
 }
 
-TEST_F(ClientTest, DeclinesToCompressAReportOfSeveralParts) {
-  wire::Decline decline;
-  serve({[&](Peer& peer) -> awaitable<void> {
-    co_await peer.greet_ready();
-    wire::Work asked = version_.work();
-    auto& plan = std::get<TrainPlan>(asked.plan);
+class ClientDeclines : public ClientTest {
+ protected:
+  /// What it says to a plan, without training.
+  wire::Decline answer_to(const std::function<void(TrainPlan&)>& change) {
+    wire::Decline decline;
+    serve({[&](Peer& peer) -> awaitable<void> {
+      co_await peer.greet_ready();
+      wire::Work asked = version_.work();
+      change(std::get<TrainPlan>(asked.plan));
+      wire::Message work(std::move(asked));
+      co_await peer.send(std::move(work));
+      co_await peer.serve(version_.file, 1U << 20U);
+      decline = co_await peer.expect<wire::Decline>();
+      wire::Message error(wire::Error{errc::revoked, "enough", Duration(0), true});
+      co_await peer.send(std::move(error));
+      co_await until_gone(peer);
+    }});
+    AddConstant trainer;
+    EXPECT_EQ(make_client()->run(trainer).error().code, errc::revoked);
+    EXPECT_EQ(trainer.trained, 0);
+    return decline;
+  }
+};
+
+TEST_F(ClientDeclines, ToCompressAReportOfSeveralParts) {
+  const auto decline = answer_to([](TrainPlan& plan) {
     plan.probe.losses = true;
     plan.compression.emplace();
-    wire::Message work(std::move(asked));
-    co_await peer.send(std::move(work));
-    co_await peer.serve(version_.file, 1U << 20U);
-    decline = co_await peer.expect<wire::Decline>();
-    wire::Message error(wire::Error{errc::revoked, "enough", Duration(0), true});
-    co_await peer.send(std::move(error));
-    co_await until_gone(peer);
-  }});
-  AddConstant trainer;
-  EXPECT_EQ(make_client()->run(trainer).error().code, errc::revoked);
+  });
   EXPECT_EQ(decline.code, errc::unsupported_feature);
-  EXPECT_EQ(trainer.trained, 0);
+}
+
+// After its death it could not tell which of them were accepted.
+TEST_F(ClientDeclines, ToSendDifferencesWithoutKeepingItsUploads) {
+  durable_ = false;
+  const auto decline = answer_to([](TrainPlan& plan) {
+    plan.compression = Compression{
+        .codec = {.kind = CodecKind::top_k}, .feedback = Feedback::difference, .since = 1};
+  });
+  EXPECT_EQ(decline.code, errc::unsupported_feature);
+  EXPECT_NE(decline.detail.find("durable_upload"), std::string::npos) << decline.detail;
 }
 
 // Half of the elements travel; the other half comes with the next update, from another process and
