@@ -1,13 +1,20 @@
 #include "client/train/tape/multiply.hpp"
 
+#include <limits>
+
 #include <oneapi/dnnl/dnnl.hpp>
 
 namespace chorus::train {
 namespace {
 
 // Below this many multiplications the call of a general library costs too much; above it, packing
-// pays. Both paths are on one thread or many as ThreadLimit says; ours is always on one.
+// pays. Both paths are on one thread or many as ThreadLimit says; ours is always on one. On other
+// CPUs oneDNN's product is a plain loop that allocates in every call.
+#if defined(__x86_64__)
 constexpr std::size_t kOwnMax = 32U << 20U;
+#else
+constexpr std::size_t kOwnMax = std::numeric_limits<std::size_t>::max();
+#endif
 
 bool is_small(const Product& p) {
   return p.m * p.n * p.k <= kOwnMax;
