@@ -83,6 +83,14 @@ Result<void> check_contracts(const Codec& codec) {
                           describe(codec)));
 }
 
+const Codec* find_codec(const Compression& compression, bool (*is)(const Codec&)) noexcept {
+  if (is(compression.codec)) return &compression.codec;
+  for (const TensorCodec& own : compression.tensors) {
+    if (is(own.codec)) return &own.codec;
+  }
+  return nullptr;
+}
+
 std::string describe(const Codec& codec) {
   const Named& kind = named(codec.kind);
   std::string text(kind.name);

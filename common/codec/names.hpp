@@ -57,6 +57,9 @@ bool contracts(const Codec& codec) noexcept;
 /// @errors invalid_argument: it does not; the detail says what to do
 Result<void> check_contracts(const Codec& codec);
 
+/// The codec of all tensors, or the first exception's, of which that is true; null without one.
+const Codec* find_codec(const Compression& compression, bool (*is)(const Codec&)) noexcept;
+
 /// "uniform, 8 bits, buckets of 512".
 std::string describe(const Codec& codec);
 

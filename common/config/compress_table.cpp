@@ -56,12 +56,6 @@ bool read_codec(const TomlTable& table, Codec& into) {
   return true;
 }
 
-bool leaves_out(const Compression& compression) {
-  bool any = codec::leaves_out(compression.codec);
-  for (const TensorCodec& own : compression.tensors) any = any || codec::leaves_out(own.codec);
-  return any;
-}
-
 // What a codec leaves out of a difference is part of the next one.
 void check_difference(const TomlTable& table, const Compression& compression) {
   std::vector<Codec> all{compression.codec};
@@ -75,8 +69,7 @@ void check_difference(const TomlTable& table, const Compression& compression) {
 
 void read_momentum(const TomlTable& table, Compression& into, bool codecs_are_good) {
   if (!table.number("momentum", into.momentum, {.min = 0, .max = 1, .max_excluded = true})) return;
-  bool any = codec::chooses_elements(into.codec);
-  for (const TensorCodec& own : into.tensors) any = any || codec::chooses_elements(own.codec);
+  const bool any = codec::find_codec(into, codec::chooses_elements) != nullptr;
   if (codecs_are_good && into.momentum > 0.0 && (!any || into.feedback != Feedback::error)) {
     table.problem("momentum",
                   "it is for top_k and ternary with feedback = \"error\"; leave it out");
@@ -109,7 +102,7 @@ void read_compress(const TomlTable& table, std::optional<Compression>& into) {
   if (!table.present() || (table.has("down") && !table.has("codec"))) return;
   Compression compression;
   const bool good = read_codecs(table, compression);
-  const bool wants = leaves_out(compression);
+  const bool wants = codec::find_codec(compression, codec::leaves_out) != nullptr;
   compression.feedback = wants ? Feedback::error : Feedback::none;
   table.choice(
       "feedback",

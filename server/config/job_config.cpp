@@ -272,15 +272,6 @@ void read_adapt(const TomlTable& table, JobConfig& into) {
   into.adapt = adapt;
 }
 
-/// A codec that lets little of a change through; null without any.
-const Codec* coarse_codec(const Compression& compression) {
-  if (codec::for_changes_only(compression.codec)) return &compression.codec;
-  for (const TensorCodec& own : compression.tensors) {
-    if (codec::for_changes_only(own.codec)) return &own.codec;
-  }
-  return nullptr;
-}
-
 // @pre model, plan and codecs are good
 void check_adapt(const TomlTable& table, const JobConfig& job) {
   if (!job.adapt || !job.train.compression) return;
@@ -292,7 +283,8 @@ void check_adapt(const TomlTable& table, const JobConfig& job) {
     return;
   }
   // What was learned is measured on the versions that devices have.
-  if (const auto* const part = job.down ? coarse_codec(job.down->compression) : nullptr) {
+  if (const auto* const part =
+          job.down ? codec::find_codec(job.down->compression, codec::for_changes_only) : nullptr) {
     table.problem("every",
                   fmt::format("[compress.down] has the codec \"{0}\": what is measured would be "
                               "what {0} lets through, not what was learned",
