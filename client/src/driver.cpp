@@ -168,6 +168,7 @@ Result<std::span<std::byte>> Driver::place_of_body(std::uint32_t body_bytes) {
                 "the server sent a chunk of " + std::to_string(body_bytes) +
                     " bytes that nobody asked for");
   }
+  if (download.basis) return basis_.place(download.there, body_bytes);
   return model_.place(download.there, body_bytes);
 }
 
@@ -229,16 +230,17 @@ void Driver::perform(const LookUpModel&) {
 }
 
 void Driver::perform(const ReceiveModel& action) {
+  if (action.basis) return basis_.begin(*machine_.work().basis);
   if (action.offset == 0 && action.steps == 0) model_.restart();
 }
 
 void Driver::perform(const KeepChunk& action) {
-  model_.keep(action.offset, action.bytes);
+  if (!machine_.download().basis) model_.keep(action.offset, action.bytes);
 }
 
 void Driver::perform(const VerifyModel&) {
-  compute([this]() -> Event {
-    if (auto verified = model_.verify(); !verified) {
+  compute([this, basis = machine_.download().basis]() -> Event {
+    if (auto verified = basis ? basis_.verify() : model_.verify(); !verified) {
       return ModelBroken{std::move(verified).error()};
     }
     return ModelVerified{};
@@ -255,6 +257,7 @@ void Driver::perform(const StartTask&) {
     input.parameters = model_.parameters();
     input.cancel = &*cancel_;
     input.durable = parts_.options->durable_upload ? parts_.state : nullptr;
+    if (input.work->basis) input.basis = basis_.take();
     input.scratch = std::exchange(scratch_, nullptr);
     KeptState state({parts_.state->kept_path(), input.work->task, input.layout});
     input.state = &state;

@@ -17,6 +17,7 @@
 
 #include "chorus/client/client.hpp"
 #include "chorus/client/trainer.hpp"
+#include "client/src/basis_store.hpp"
 #include "client/src/connection.hpp"
 #include "client/src/model_store.hpp"
 #include "client/src/session_machine.hpp"
@@ -100,6 +101,7 @@ class Driver final : private ConnectionOwner {
   std::shared_ptr<Connection> connection_;
   VersionCache cache_;
   ModelStore model_;
+  BasisStore basis_;
   std::optional<CancelToken> cancel_;
   std::shared_ptr<UpdateBuffer> update_;   ///< the body that is offered; null for an evaluation
   std::shared_ptr<UpdateBuffer> scratch_;  ///< of the last one, to be used again

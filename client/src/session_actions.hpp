@@ -32,11 +32,11 @@ struct Send {
 struct LookUpModel {
   bool operator==(const LookUpModel&) const = default;
 };
-/// Chunks are about to come: they continue the download from this offset. Offset 0 of the file:
-/// anew.
+/// Chunks are about to come: they continue the download from this offset. Offset 0 of a file: anew.
 struct ReceiveModel {
   std::uint64_t offset = 0;
   std::uint32_t steps = 0;  ///< of work(), the last so many; 0: the file
+  bool basis = false;       ///< of work(), not the model
   bool operator==(const ReceiveModel&) const = default;
 };
 /// The chunk just received belongs to the download.

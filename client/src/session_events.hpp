@@ -46,7 +46,7 @@ struct ModelLookedUp {
 struct ModelUnusable {
   Failure why;
 };
-/// Answers to VerifyModel. Broken: the digest or the layout is wrong; the bytes are gone.
+/// Answers to VerifyModel, also of a basis. Broken: digest or layout is wrong; the bytes are gone.
 struct ModelVerified {};
 struct ModelBroken {
   Failure why;

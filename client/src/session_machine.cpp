@@ -167,7 +167,7 @@ void SessionMachine::on(const ModelLookedUp& event) {
     drop_task();
     finish(std::nullopt);
   } else if (event.download.there == event.download.total) {
-    start_work();
+    model_is_there();
   } else if (link_changed_ || unwanted_) {
     drop_task();
     proceed();
@@ -188,8 +188,9 @@ void SessionMachine::on(const ModelUnusable& event) {
 
 void SessionMachine::fetch() {
   task_ = Task::fetching;
-  act(ReceiveModel{download_.there, download_.steps});
-  send(wire::Fetch{work_->model.sha256, download_.there, download_.steps});
+  const wire::ModelRef& wanted = download_.basis ? *work_->basis : work_->model;
+  act(ReceiveModel{download_.there, download_.steps, download_.basis});
+  send(wire::Fetch{wanted.sha256, download_.there, download_.steps});
   report_bytes(State::downloading, download_.there, download_.total);
 }
 
@@ -201,8 +202,9 @@ void SessionMachine::receive_chunk(const wire::Chunk& chunk, std::uint32_t body_
       body_bytes > download_.total - download_.there) {
     return break_off(fail(errc::unexpected_message,
                           "the server sent " + std::to_string(body_bytes) + " bytes at offset " +
-                              std::to_string(chunk.offset) + " of the model; expected offset " +
-                              std::to_string(download_.there) + " of " +
+                              std::to_string(chunk.offset) +
+                              (download_.basis ? " of the basis" : " of the model") +
+                              "; expected offset " + std::to_string(download_.there) + " of " +
                               std::to_string(download_.total)));
   }
   act(KeepChunk{download_.there, body_bytes});
@@ -218,9 +220,22 @@ void SessionMachine::on(const ModelVerified&) {
   if (stopping_) {
     drop_task();
     finish(std::nullopt);
-  } else {
+  } else if (download_.basis) {
     start_work();
+  } else {
+    model_is_there();
   }
+}
+
+// A basis is of one round, and small: it is fetched anew where a connection is lost.
+void SessionMachine::model_is_there() {
+  if (!work_->basis || unwanted_) return start_work();
+  if (link_changed_) {
+    drop_task();
+    return proceed();
+  }
+  download_ = {.total = work_->basis->bytes, .basis = true};
+  fetch();
 }
 
 void SessionMachine::on(const ModelBroken& event) {
@@ -235,7 +250,8 @@ void SessionMachine::on(const ModelBroken& event) {
     drop_task();
     proceed();
   } else if (!give_up) {
-    download_ = {work_->model.bytes, 0, 0};
+    const std::uint64_t bytes = download_.basis ? work_->basis->bytes : work_->model.bytes;
+    download_ = {.total = bytes, .basis = download_.basis};
     fetch();
   } else {
     const TaskRef task = work_->task;

@@ -6,6 +6,7 @@
 //   task:  none ─► asking ─► ready ─► looking_up ─► fetching ─► verifying ─► working ─► offering
 //            ▲                 │          └─────────────────────────▲          │          │  ▲
 //            └── sleeping ◄────┘                                cancelling ◄───┘      uploading
+// When the model is there, a round's basis is fetched and verified in the same way.
 // A connection lost before the work began drops the task: the server gives it again after Ready, if
 // it still stands, and the download goes on where it stopped. From `working` on the task stays.
 #pragma once
@@ -113,6 +114,7 @@ class SessionMachine {
   void pause(Duration at_least, const std::string& why);
   void begin(wire::Work work);
   void fetch();
+  void model_is_there();
   void start_work();
   void make_offer();
   void settle(std::uint64_t& counter, std::optional<TaskRef> accepted = {});

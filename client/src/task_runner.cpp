@@ -258,7 +258,7 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   BodyMaker body(writer);
   if (plan.compression) {
     CHORUS_OK(subtract(y, input.parameters));
-    CHORUS_TRY(const auto encoded, encode_update(plan, *input.layout, y, input.state));
+    CHORUS_TRY(const auto encoded, encode_update(plan, *input.layout, y, input.state, input.basis));
     if (encoded.state_epoch) finished.offer.state_epoch = encoded.state_epoch;
     finished.scratch = std::move(finished.update);
     CHORUS_TRY(finished.update, buffer_of(encoded.body));

@@ -8,6 +8,7 @@
 #include "chorus/result.hpp"
 #include "client/src/kept_state.hpp"
 #include "client/src/state_folder.hpp"
+#include "common/codec/basis.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 #include "common/wire/messages.hpp"
 
@@ -27,9 +28,10 @@ struct TaskInput {
   const TensorLayout* layout = nullptr;
   std::span<const float> parameters;  ///< the received model x
   const CancelToken* cancel = nullptr;
-  const StateFolder* durable = nullptr;   ///< where the update is stored; null: nowhere
-  KeptState* state = nullptr;             ///< what the job keeps on the device; null: nothing
-  std::shared_ptr<UpdateBuffer> scratch;  ///< of a former task, to be used again; may be null
+  const StateFolder* durable = nullptr;       ///< where the update is stored; null: nowhere
+  KeptState* state = nullptr;                 ///< what the job keeps on the device; null: nothing
+  std::shared_ptr<const codec::Basis> basis;  ///< of the round; null: none
+  std::shared_ptr<UpdateBuffer> scratch;      ///< of a former task, to be used again; may be null
 };
 
 /// Calls the trainer, forms the body (y - x, compressed or with the other parts of the report

@@ -90,8 +90,9 @@ Result<EncodedUpdate> encode_difference(const TrainPlan& plan,
 Result<EncodedUpdate> encode_update(const TrainPlan& plan,
                                     const TensorLayout& layout,
                                     std::span<const float> delta,
-                                    LocalState* state) {
-  CHORUS_TRY(const auto form, codec::UpdateForm::of(plan, layout));
+                                    LocalState* state,
+                                    std::shared_ptr<const codec::Basis> basis) {
+  CHORUS_TRY(const auto form, codec::UpdateForm::of(plan, layout, std::move(basis)));
   if (!keeps(plan, form)) {
     CHORUS_TRY(auto body, codec::encode_update(form, delta));
     return EncodedUpdate{std::move(body), std::nullopt};

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "chorus/model.hpp"
 #include "chorus/plan.hpp"
 #include "chorus/result.hpp"
+#include "common/codec/basis.hpp"
 
 namespace chorus::client {
 
@@ -36,13 +38,15 @@ struct EncodedUpdate {
 ///
 /// @param delta  f32[layout.parameters], finite
 /// @param state  of the job; may be null without feedback
+/// @param basis  of the round, where its codecs have one; null: of a first round
 /// @pre plan.compression
 /// @errors unsupported_feature (feedback without a state); value_out_of_range (an element too large
 ///         for the codec); as codec::UpdateForm::of; of the state
-/// @determinism  a function of plan, layout, delta and state
+/// @determinism  a function of plan, layout, delta, state and basis
 Result<EncodedUpdate> encode_update(const TrainPlan& plan,
                                     const TensorLayout& layout,
                                     std::span<const float> delta,
-                                    LocalState* state);
+                                    LocalState* state,
+                                    std::shared_ptr<const codec::Basis> basis = nullptr);
 
 }  // namespace chorus::client

@@ -45,9 +45,10 @@ inline constexpr std::size_t kStateVectorsMax = 16;    ///< that a trainer keeps
 
 // Codecs.
 inline constexpr std::uint32_t kCodecBucketMin = 64;
-inline constexpr std::uint32_t kCodecBucketMax = 65536;    ///< elements with one scale
-inline constexpr std::uint32_t kCodecRankMax = 32;         ///< columns of a factor
-inline constexpr std::size_t kCodecRulesMax = 512;         ///< exceptions of a plan of codecs
+inline constexpr std::uint32_t kCodecBucketMax = 65536;       ///< elements with one scale
+inline constexpr std::uint32_t kCodecRankMax = 32;            ///< columns of a factor
+inline constexpr std::uint64_t kBasisBytesMax = 1ULL << 28U;  ///< what a round's devices share
+inline constexpr std::size_t kCodecRulesMax = 512;            ///< exceptions of a plan of codecs
 inline constexpr std::size_t kVersionStepsMax = 8;         ///< from version to version, of a task
 inline constexpr std::size_t kUpdatePiecesMax = 20'480;    ///< payloads of a compressed update
 inline constexpr std::uint32_t kPlanStepsMax = 1'000'000;  ///< resolution of an error budget

@@ -7,6 +7,7 @@
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/codec/methods.hpp"
+#include "common/codec/names.hpp"
 
 namespace chorus::codec {
 namespace {
@@ -16,7 +17,7 @@ constexpr float kProductMax = 0x1.0p96F;  ///< sums of products of 2^22 such flo
 
 float encodable_max(CodecKind kind) {
   if (kind == CodecKind::f16) return kHalfMax;
-  return kind == CodecKind::low_rank ? kProductMax : kEncodableMax;
+  return is_matrix({.kind = kind}) ? kProductMax : kEncodableMax;
 }
 
 Result<void> check_bits(const Codec& codec, std::uint32_t least, std::uint32_t most) {
@@ -77,6 +78,8 @@ const Method& without_entropy(CodecKind kind) noexcept {
       return ternary();
     case CodecKind::low_rank:
       return low_rank();
+    case CodecKind::subspace:
+      return subspace();
   }
   return f32();
 }
@@ -107,6 +110,7 @@ Result<void> check_codec(const Codec& codec) {
     case CodecKind::ternary:
       return check_density(codec);
     case CodecKind::low_rank:
+    case CodecKind::subspace:
       return check_rank(codec);
   }
   return fail(errc::invalid_argument,

@@ -127,11 +127,18 @@ std::uint64_t Bucketed::lane_elements(const Codec& codec, std::uint64_t count) c
   return count - rest + codes_of(static_cast<std::size_t>(rest));
 }
 
-void Bucketed::from_lane(const Codec& codec, const Keys& keys, std::span<float> x) const {
-  for (std::uint64_t number = 0; !x.empty(); ++number) {
-    const auto length = std::min<std::uint64_t>(bucket_elements(codec), x.size());
-    turn_back(keys, number, x.first(static_cast<std::size_t>(length)));
-    x = x.subspan(static_cast<std::size_t>(length));
+void Bucketed::from_lane(const Codec& codec,
+                         const Keys& keys,
+                         std::span<float> mean,
+                         std::span<float> x) const {
+  for (std::uint64_t number = 0; !mean.empty(); ++number) {
+    const auto codes = std::min<std::uint64_t>(bucket_elements(codec), mean.size());
+    const auto elements = std::min<std::uint64_t>(codes, x.size());
+    const auto bucket = mean.first(static_cast<std::size_t>(codes));
+    turn_back(keys, number, bucket);
+    std::copy_n(bucket.begin(), elements, x.begin());
+    mean = mean.subspan(static_cast<std::size_t>(codes));
+    x = x.subspan(static_cast<std::size_t>(elements));
   }
 }
 
@@ -213,7 +220,7 @@ Result<void> OnALine::check_bucket(const Codec& codec,
     return in_bucket(
         bucket.number, errc::malformed_message, "its largest value is below its least");
   }
-  const double bound = lane_value_max(codec, static_cast<double>(value_max));
+  const double bound = lane_value_max(codec, bucket.elements, static_cast<double>(value_max));
   if (static_cast<double>(at.low) < -bound || static_cast<double>(at.high) > bound) {
     return in_bucket(bucket.number,
                      errc::value_out_of_range,

@@ -29,7 +29,10 @@ class Bucketed : public Method {
             const Keys& keys,
             std::span<std::int64_t> lane) const final;
   std::uint64_t lane_elements(const Codec& codec, std::uint64_t count) const final;
-  void from_lane(const Codec& codec, const Keys& keys, std::span<float> x) const final;
+  void from_lane(const Codec& codec,
+                 const Keys& keys,
+                 std::span<float> mean,
+                 std::span<float> x) const final;
 
   /// A payload's headers, one after the other, and its codes, a byte each.
   struct Pieces {

@@ -18,6 +18,7 @@
 #include "common/codec/bucketed.hpp"
 #include "common/codec/bytes.hpp"
 #include "common/codec/methods.hpp"
+#include "common/codec/names.hpp"
 #include "common/codec/rans.hpp"
 
 namespace chorus::codec {
@@ -49,7 +50,7 @@ const Bucketed* coded(const Codec& codec) {
 }
 
 std::size_t width_of(const Codec& codec) {
-  if (codec.kind == CodecKind::f32 || codec.kind == CodecKind::low_rank) return 4;
+  if (codec.kind == CodecKind::f32 || is_matrix(codec)) return 4;
   return codec.kind == CodecKind::f16 || codec.kind == CodecKind::bf16 ? 2 : 1;
 }
 
@@ -140,12 +141,15 @@ class Entropy final : public Method {
   std::uint64_t lane_elements(const Codec& codec, std::uint64_t count) const final {
     return inner(codec).lane_elements(codec, count);
   }
-  double lane_value_max(const Codec& codec, double value_max) const final {
-    return inner(codec).lane_value_max(codec, value_max);
+  double lane_value_max(const Codec& codec, std::uint64_t count, double value_max) const final {
+    return inner(codec).lane_value_max(codec, count, value_max);
   }
   bool lane_is_turned(const Codec& codec) const final { return inner(codec).lane_is_turned(codec); }
-  void from_lane(const Codec& codec, const Keys& keys, std::span<float> x) const final {
-    inner(codec).from_lane(codec, keys, x);
+  void from_lane(const Codec& codec,
+                 const Keys& keys,
+                 std::span<float> mean,
+                 std::span<float> x) const final {
+    inner(codec).from_lane(codec, keys, mean, x);
   }
 
   void encode(const Codec& codec,

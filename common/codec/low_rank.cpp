@@ -23,108 +23,30 @@
 #include "common/base/assert.hpp"
 #include "common/base/rng.hpp"
 #include "common/codec/bytes.hpp"
+#include "common/codec/matrix.hpp"
 #include "common/codec/methods.hpp"
 
 namespace chorus::codec {
 namespace {
 
 constexpr int kSteps = 6;  ///< a start that misses a direction is made good
-/// Elements of a product at a time: they stay in the second-level cache.
-constexpr std::size_t kTile = 16384;
-/// What is left of a column after those before it, of its norm: less is rounding.
-constexpr double kNothing = 1e-6;
 
-struct Shape {
-  std::size_t rows = 0;
-  std::size_t columns = 0;
-  std::size_t rank = 0;
+struct Shape : MatrixShape {
   bool factored = false;
 
-  Shape(const Codec& codec, std::uint64_t count) {
-    if (codec.columns == 0 || count % codec.columns != 0) return;
-    columns = codec.columns;
-    rows = static_cast<std::size_t>(count / columns);
-    rank = std::min({std::size_t{codec.rank}, rows, columns});
-    factored = elements() < count;
+  Shape(const Codec& codec, std::uint64_t count) : MatrixShape(codec, count) {
+    factored = rows > 0 && elements() < count;
   }
   /// Of both factors.
   std::uint64_t elements() const { return std::uint64_t{rank} * (std::uint64_t{rows} + columns); }
 };
 
-struct Factors {
-  std::vector<float> p;  ///< f32[rows][rank]
-  std::vector<float> r;  ///< f32[rank][columns]
-
-  static Factors read(const Shape& shape, std::span<const std::byte> payload) {
-    Factors factors{std::vector<float>(shape.rows * shape.rank),
-                    std::vector<float>(shape.rank * shape.columns)};
-    load_all(payload, std::span(factors.p));
-    load_all(payload.subspan(std::as_bytes(std::span(factors.p)).size()), std::span(factors.r));
-    return factors;
-  }
-};
-
-/// Some rows of P·R, summed over the rank in order: `into` has whole rows.
-void multiply(const Shape& shape,
-              const Factors& factors,
-              std::size_t first_row,
-              std::span<float> into) {
-  std::fill(into.begin(), into.end(), 0.0F);
-  const float* p = factors.p.data() + first_row * shape.rank;
-  for (std::size_t at = 0; at < into.size(); at += shape.columns) {
-    const auto row = into.subspan(at, shape.columns);
-    for (std::size_t k = 0; k < shape.rank; ++k) {
-      const auto r = std::span(factors.r).subspan(k * shape.columns, shape.columns);
-      kernels::add_scaled_f32(row, static_cast<double>(*p++), r, row);
-    }
-  }
-}
-
-// p ← M·Rᵀ. The kernels' products would do both, and are 300 kB that the client without a trainer
-// does not have.
-void multiply_by_rows(const Shape& shape, std::span<const float> x, Factors& factors) {
-  std::vector<double> turned(factors.r.size());  // f64[columns][rank]
-  for (std::size_t k = 0; k < shape.rank; ++k) {
-    for (std::size_t j = 0; j < shape.columns; ++j) {
-      turned[j * shape.rank + k] = static_cast<double>(factors.r[k * shape.columns + j]);
-    }
-  }
-  std::vector<double> sums(shape.rank);
-  for (std::size_t i = 0; i < shape.rows; ++i) {
-    std::fill(sums.begin(), sums.end(), 0.0);
-    for (std::size_t j = 0; j < shape.columns; ++j) {
-      const auto value = static_cast<double>(x[i * shape.columns + j]);
-      const double* const r = turned.data() + j * shape.rank;
-      for (std::size_t k = 0; k < shape.rank; ++k) sums[k] += value * r[k];
-    }
-    for (std::size_t k = 0; k < shape.rank; ++k) {
-      factors.p[i * shape.rank + k] = static_cast<float>(sums[k]);
-    }
-  }
-}
-
-// r ← Pᵀ·M
-void multiply_by_columns(const Shape& shape, std::span<const float> x, Factors& factors) {
-  std::fill(factors.r.begin(), factors.r.end(), 0.0F);
-  for (std::size_t i = 0; i < shape.rows; ++i) {
-    const auto row = x.subspan(i * shape.columns, shape.columns);
-    for (std::size_t k = 0; k < shape.rank; ++k) {
-      const auto sum = std::span(factors.r).subspan(k * shape.columns, shape.columns);
-      const auto factor = static_cast<double>(factors.p[i * shape.rank + k]);
-      kernels::add_scaled_f32(sum, factor, row, sum);
-    }
-  }
-}
-
-std::size_t tile_rows(const Shape& shape) {
-  return std::clamp<std::size_t>(kTile / shape.columns, 1, shape.rows);
-}
-
-/// Calls f(first row, number of rows) for one tile after the other.
-template <class F>
-void for_each_tile(const Shape& shape, F f) {
-  const std::size_t most = tile_rows(shape);
-  for (std::size_t row = 0; row < shape.rows; row += most) f(row, std::min(most, shape.rows - row));
+Factors read(const Shape& shape, std::span<const std::byte> payload) {
+  Factors factors{std::vector<float>(shape.rows * shape.rank),
+                  std::vector<float>(shape.rank * shape.columns)};
+  load_all(payload, std::span(factors.p));
+  load_all(payload.subspan(std::as_bytes(std::span(factors.p)).size()), std::span(factors.r));
+  return factors;
 }
 
 /// Largest |element| of P·R; infinite where one is not finite.
@@ -138,37 +60,6 @@ float largest_of(const Shape& shape, const Factors& factors) {
     largest = std::max(largest, stats.finite ? stats.max_abs : HUGE_VALF);
   });
   return largest;
-}
-
-double dot(std::span<const double> a, std::span<const double> b) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-// Gram-Schmidt, twice over, which is enough (Giraud et al. 2005). A column that the others leave
-// nothing of becomes 0.
-void make_orthonormal(const Shape& shape, std::span<float> p) {
-  std::vector<double> columns(p.size());  // one after the other
-  const auto column = [&](std::size_t k) {
-    return std::span(columns).subspan(k * shape.rows, shape.rows);
-  };
-  for (std::size_t k = 0; k < shape.rank; ++k) {
-    const auto own = column(k);
-    for (std::size_t i = 0; i < shape.rows; ++i)
-      own[i] = static_cast<double>(p[i * shape.rank + k]);
-    const double before = std::sqrt(dot(own, own));
-    for (int pass = 0; pass < 2; ++pass) {
-      for (std::size_t other = 0; other < k; ++other) {
-        const double along = dot(column(other), own);
-        for (std::size_t i = 0; i < shape.rows; ++i) own[i] -= along * column(other)[i];
-      }
-    }
-    const double left = std::sqrt(dot(own, own));
-    const double scale = left > kNothing * before ? 1.0 / left : 0.0;
-    for (double& value : own) value *= scale;
-    for (std::size_t i = 0; i < shape.rows; ++i) p[i * shape.rank + k] = static_cast<float>(own[i]);
-  }
 }
 
 // Rows of norm 1, so that products with M neither vanish nor overflow.
@@ -193,9 +84,9 @@ Factors factors_of(const Shape& shape, std::span<const float> x, std::uint64_t r
   Factors factors{std::vector<float>(shape.rows * shape.rank), first_guess(shape, round)};
   for (int step = 0; step < kSteps; ++step) {
     normalise_rows(shape, factors.r);
-    multiply_by_rows(shape, x, factors);
-    make_orthonormal(shape, factors.p);
-    multiply_by_columns(shape, x, factors);
+    set_left(shape, x, factors);
+    make_left_orthonormal(shape, factors.p);
+    set_right(shape, x, factors);
   }
   return factors;
 }
@@ -247,7 +138,7 @@ class LowRank final : public Method {
                       std::to_string(shape.columns) + " elements take " +
                       std::to_string(bytes_max(codec, count)));
     }
-    const float largest = largest_of(shape, Factors::read(shape, payload));
+    const float largest = largest_of(shape, read(shape, payload));
     if (!std::isfinite(largest)) {
       return fail(errc::not_finite, "an element of the factors' product is NaN or infinite");
     }
@@ -265,7 +156,7 @@ class LowRank final : public Method {
               std::span<float> x) const final {
     const Shape shape(codec, x.size());
     if (!shape.factored) return f32().decode({}, payload, keys, x);
-    multiply(shape, Factors::read(shape, payload), 0, x);
+    multiply(shape, read(shape, payload), 0, x);
   }
 
   void fold(const Codec& codec,
@@ -277,7 +168,7 @@ class LowRank final : public Method {
     const Shape shape(codec, count);
     if (!shape.factored) return f32().fold({}, count, parts, keys, lane);
     std::vector<Factors> factors;
-    for (const FoldPart& part : parts) factors.push_back(Factors::read(shape, part.payload));
+    for (const FoldPart& part : parts) factors.push_back(read(shape, part.payload));
     const std::size_t length = tile_rows(shape) * shape.columns;
     std::vector<float> tiles(parts.size() * length);
     std::array<kernels::FoldInput, kernels::kFoldInputsMax> inputs{};

@@ -15,6 +15,8 @@ namespace chorus::codec {
 struct Keys {
   std::uint64_t round = 0;   ///< shared by all devices of a round: rotations, chosen elements
   std::uint64_t device = 0;  ///< of this device and round: stochastic rounding
+  /// Of a subspace's piece (basis.hpp): f32[basis_elements()]; none: drawn by the round's key.
+  std::span<const float> basis{};
 };
 
 /// One update in a fold: its payload, and weight · 2^scale of the lane.
@@ -26,8 +28,9 @@ struct FoldPart {
 /// One kind of codec. A tensor, or any run of elements, becomes a payload; payloads of the same
 /// codec and count are added to a lane without being expanded.
 ///
-/// The lane of a rotated codec holds rotated elements, and some more of them: lane_elements() says
-/// how many, from_lane() turns their mean back, once for all updates.
+/// The lane of a rotated codec holds rotated elements, and some more of them, that of a subspace
+/// holds coordinates, and fewer: lane_elements() says how many, from_lane() makes elements of their
+/// mean, once for all updates.
 class Method {
  public:
   Method() = default;
@@ -77,15 +80,21 @@ class Method {
   virtual std::uint64_t lane_elements(const Codec& /*codec*/, std::uint64_t count) const {
     return count;
   }
-  /// Largest |element| of a lane of updates within value_max.
-  virtual double lane_value_max(const Codec& /*codec*/, double value_max) const {
+  /// Largest |element| of a lane of `count` elements of updates within value_max.
+  virtual double lane_value_max(const Codec& /*codec*/,
+                                std::uint64_t /*count*/,
+                                double value_max) const {
     return value_max;
   }
-  /// Whether from_lane() does anything.
+  /// Whether a mean of lane elements is not that of the elements.
   virtual bool lane_is_turned(const Codec& /*codec*/) const { return false; }
-  /// In place: a mean of lane elements becomes the mean; x.size() is lane_elements().
+  /// A mean of lane elements becomes the mean of the elements.
+  /// @param mean  f32[lane_elements()]; of no use any more afterwards
+  /// @param x     f32[count]
+  /// @pre lane_is_turned()
   virtual void from_lane(const Codec& /*codec*/,
                          const Keys& /*keys*/,
+                         std::span<float> /*mean*/,
                          std::span<float> /*x*/) const {}
 };
 
@@ -100,7 +109,7 @@ Result<void> check_codec(const Codec& codec);
 
 /// x as a payload.
 /// @errors as check_codec; not_finite; value_out_of_range (beyond kEncodableMax; f16: 65504,
-///         low_rank: 2^96)
+///         low_rank, subspace: 2^96)
 Result<std::vector<std::byte>> encode(const Codec& codec,
                                       std::span<const float> x,
                                       const Keys& keys);

@@ -16,6 +16,7 @@ const Method& top_k();
 const Method& random_k();
 const Method& ternary();
 const Method& low_rank();
+const Method& subspace();
 /// Any of them, with fewer bits for what comes often.
 const Method& entropy();
 

@@ -6,10 +6,10 @@
 
 namespace chorus::codec {
 
-const std::array<Named, 11>& all_codecs() noexcept {
+const std::array<Named, 12>& all_codecs() noexcept {
   using K = CodecKind;
   constexpr Parameters kCodes{.bits = true, .bucket = true};
-  static constexpr std::array<Named, 11> kAll{{
+  static constexpr std::array<Named, 12> kAll{{
       {K::f32, "f32", {}, {.kind = K::f32}},
       {K::f16, "f16", {}, {.kind = K::f16}},
       {K::bf16, "bf16", {}, {.kind = K::bf16}},
@@ -24,6 +24,7 @@ const std::array<Named, 11>& all_codecs() noexcept {
       {K::random_k, "random_k", {.density = true}, {.kind = K::random_k}},
       {K::ternary, "ternary", {.density = true}, {.kind = K::ternary}},
       {K::low_rank, "low_rank", {.rank = true}, {.kind = K::low_rank}},
+      {K::subspace, "subspace", {.rank = true}, {.kind = K::subspace}},
   }};
   return kAll;
 }
@@ -41,6 +42,7 @@ bool leaves_out(const Codec& codec) noexcept {
     case CodecKind::top_k:
     case CodecKind::ternary:
     case CodecKind::low_rank:
+    case CodecKind::subspace:
       return true;
     case CodecKind::rotated:
       return codec.least_error;
@@ -57,8 +59,16 @@ bool chooses_elements(const Codec& codec) noexcept {
   return codec.kind == CodecKind::top_k || codec.kind == CodecKind::ternary;
 }
 
+bool is_matrix(const Codec& codec) noexcept {
+  return codec.kind == CodecKind::low_rank || has_basis(codec);
+}
+
+bool has_basis(const Codec& codec) noexcept {
+  return codec.kind == CodecKind::subspace;
+}
+
 bool for_changes_only(const Codec& codec) noexcept {
-  return sparse(codec) || codec.kind == CodecKind::sign || codec.kind == CodecKind::low_rank;
+  return sparse(codec) || codec.kind == CodecKind::sign || is_matrix(codec);
 }
 
 bool contracts(const Codec& codec) noexcept {

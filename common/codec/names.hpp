@@ -28,24 +28,30 @@ struct Named {
 };
 
 /// Every codec there is.
-const std::array<Named, 11>& all_codecs() noexcept;
+const std::array<Named, 12>& all_codecs() noexcept;
 
 /// @pre kind is an enumerator
 const Named& named(CodecKind kind) noexcept;
 
 /// Whether what the codec leaves out is missing for good unless it is fed back: sign, top_k,
-/// ternary, low_rank, and rotated of least error. What unbiased codecs are off by averages out, and
-/// feeding it back could let it grow: their error may be larger than the update.
+/// ternary, low_rank, subspace, and rotated of least error. What unbiased codecs are off by
+/// averages out, and feeding it back could let it grow: their error may be larger than the update.
 bool leaves_out(const Codec& codec) noexcept;
 
 /// Whether the codec sends some elements only: top_k, random_k, ternary.
 bool sparse(const Codec& codec) noexcept;
 
+/// Whether the codec sees a tensor as a matrix: low_rank, subspace.
+bool is_matrix(const Codec& codec) noexcept;
+
+/// Whether what devices send is of directions that the server has chosen (basis.hpp): subspace.
+bool has_basis(const Codec& codec) noexcept;
+
 /// Whether each device chooses for itself which elements it sends: top_k, ternary.
 bool chooses_elements(const Codec& codec) noexcept;
 
 /// Whether the codec lets through the largest part of a change and little of a model: the sparse
-/// ones, sign and low_rank.
+/// ones, sign, low_rank and subspace.
 bool for_changes_only(const Codec& codec) noexcept;
 
 /// Whether what the codec leaves out is less than what there is, ‖x − decode(encode(x))‖² < ‖x‖² on

@@ -20,7 +20,7 @@ namespace {
 class Qsgd final : public OnALine {
  public:
   // The norm of many elements may be beyond what one of them may be, by a rounding more.
-  double lane_value_max(const Codec& codec, double value_max) const final {
+  double lane_value_max(const Codec& codec, std::uint64_t /*count*/, double value_max) const final {
     if (codec.norm == CodecNorm::maximum) return value_max;
     return value_max * std::sqrt(static_cast<double>(codec.bucket)) * (1.0 + 0x1.0p-20);
   }

@@ -40,7 +40,7 @@ class RandomK final : public Sparse {
     return count == 0 ? 0 : 4ULL * kept_of(codec, count);
   }
 
-  double lane_value_max(const Codec& codec, double value_max) const final {
+  double lane_value_max(const Codec& codec, std::uint64_t /*count*/, double value_max) const final {
     return value_max / codec.density * (1.0 + 0x1.0p-20);
   }
 

@@ -25,7 +25,9 @@ class Raw final : public Bucketed {
 
  public:
   // To nearest may be up.
-  double lane_value_max(const Codec& /*codec*/, double value_max) const final {
+  double lane_value_max(const Codec& /*codec*/,
+                        std::uint64_t /*count*/,
+                        double value_max) const final {
     return sizeof(Element) == sizeof(float) ? value_max : value_max * (1.0 + 0x1.0p-8);
   }
 
@@ -52,7 +54,8 @@ class Raw final : public Bucketed {
     const std::span<float> x = std::span(values).first(bucket.elements);
     expand(codec, bucket, from, x);
     const kernels::VectorStats stats = kernels::stats_f32(x);
-    const auto bound = static_cast<float>(lane_value_max(codec, static_cast<double>(value_max)));
+    const auto bound =
+        static_cast<float>(lane_value_max(codec, bucket.elements, static_cast<double>(value_max)));
     if (stats.finite && stats.max_abs <= bound) return {};
     const auto bad = std::find_if(
         x.begin(), x.end(), [&](float v) { return !std::isfinite(v) || std::fabs(v) > bound; });

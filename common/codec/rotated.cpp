@@ -83,7 +83,7 @@ double dot(std::span<const float> a, std::span<const float> b) {
 class Rotated final : public Bucketed {
  public:
   bool lane_is_turned(const Codec& /*codec*/) const final { return true; }
-  double lane_value_max(const Codec& codec, double value_max) const final {
+  double lane_value_max(const Codec& codec, std::uint64_t /*count*/, double value_max) const final {
     // |S·c|: S at most ‖x‖·√D/⟨y, c⟩ times the largest level; ‖x‖ at most √D·value_max.
     return value_max * std::sqrt(static_cast<double>(codec.bucket)) * kScaleSlack;
   }
@@ -141,7 +141,8 @@ class Rotated final : public Bucketed {
     }
     const double largest =
         static_cast<double>(std::fabs(scale)) * static_cast<double>(levels_of(codec.bits).back());
-    if (largest <= lane_value_max(codec, static_cast<double>(value_max))) return {};
+    if (largest <= lane_value_max(codec, bucket.elements, static_cast<double>(value_max)))
+      return {};
     return in_bucket(bucket.number,
                      errc::value_out_of_range,
                      "its scale " + std::to_string(scale) +

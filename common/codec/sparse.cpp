@@ -112,7 +112,7 @@ Result<void> Sparse::check(const Codec& codec,
                            std::span<const std::byte> payload,
                            float value_max) const {
   CHORUS_TRY(const Chosen chosen, read(codec, count, payload, {}));
-  const double bound = lane_value_max(codec, static_cast<double>(value_max));
+  const double bound = lane_value_max(codec, count, static_cast<double>(value_max));
   for (std::size_t j = 0; j < chosen.values.size(); ++j) {
     const float value = chosen.values[j];
     const std::string where = "value " + std::to_string(j) + " of the payload is ";

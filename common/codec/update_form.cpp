@@ -4,12 +4,15 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/base/limits.hpp"
 #include "common/base/rng.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/basis.hpp"
 #include "common/codec/bytes.hpp"
 #include "common/codec/methods.hpp"
+#include "common/codec/names.hpp"
 #include "common/tensor/tensor_selection.hpp"
 
 namespace chorus::codec {
@@ -26,7 +29,9 @@ std::uint64_t key_of(std::uint64_t seed, std::string_view what, std::size_t piec
 }
 
 /// The codec of every tensor.
-Result<std::vector<Codec>> codecs_of(const Compression& compression, const TensorLayout& layout) {
+Result<std::vector<Codec>> codecs_of(const Compression& compression,
+                                     const TensorLayout& layout,
+                                     bool shares_rows) {
   CHORUS_OK(check_codec(compression.codec));
   if (compression.tensors.size() > limits::kCodecRulesMax) {
     return fail(errc::invalid_argument,
@@ -46,6 +51,7 @@ Result<std::vector<Codec>> codecs_of(const Compression& compression, const Tenso
   for (std::size_t t = 0; t < codecs.size(); ++t) {
     const TensorSpec& tensor = layout.tensors[t];
     codecs[t] = tensor.buffer ? Codec{} : for_tensor(codecs[t], tensor);
+    if (has_basis(codecs[t])) codecs[t].shares_rows = shares_rows;
   }
   return codecs;
 }
@@ -61,7 +67,7 @@ Result<std::vector<bool>> sent_of(const TrainPlan& plan, const TensorLayout& lay
 }  // namespace
 
 Codec for_tensor(Codec codec, const TensorSpec& tensor) {
-  if (codec.kind != CodecKind::low_rank) return codec;
+  if (!is_matrix(codec)) return codec;
   const std::uint64_t rows = tensor.shape.empty() ? 0 : tensor.shape.front();
   const std::uint64_t columns = rows == 0 ? 0 : tensor.count / rows;
   if (columns <= UpdateForm::kMatrixElements) codec.columns = static_cast<std::uint32_t>(columns);
@@ -71,7 +77,7 @@ Codec for_tensor(Codec codec, const TensorSpec& tensor) {
 }
 
 std::uint64_t piece_elements(const Codec& codec, std::uint64_t count) noexcept {
-  if (codec.kind != CodecKind::low_rank || codec.columns == 0) return UpdateForm::kPieceElements;
+  if (!is_matrix(codec) || codec.columns == 0) return UpdateForm::kPieceElements;
   const std::uint64_t rows = count / codec.columns;
   const std::uint64_t most =
       std::max<std::uint64_t>(UpdateForm::kMatrixElements / codec.columns, 1);
@@ -94,24 +100,27 @@ UpdateForm UpdateForm::plain(std::uint64_t parameters) {
   return form;
 }
 
-Result<UpdateForm> UpdateForm::of(const TrainPlan& plan, const TensorLayout& layout) {
+Result<UpdateForm> UpdateForm::of(const TrainPlan& plan,
+                                  const TensorLayout& layout,
+                                  std::shared_ptr<const Basis> basis) {
   if (!plan.compression) return plain(layout.parameters);
   const Compression& compression = *plan.compression;
-  CHORUS_TRY(const auto codecs, codecs_of(compression, layout));
+  CHORUS_TRY(const auto codecs,
+             codecs_of(compression, layout, basis != nullptr && basis->shares_rows));
   CHORUS_TRY(const auto sent, sent_of(plan, layout));
 
   UpdateForm form;
   form.compressed_ = true;
   form.parameters_ = layout.parameters;
   form.table_ = compression.table;
-  form.keys_ = {compression.seed, plan.seed};
+  form.keys_ = {.round = compression.seed, .device = plan.seed};
   for (std::size_t t = 0; t < codecs.size();) {
     std::size_t next = t;
     std::uint64_t count = 0;
     do {
       count += layout.tensors[next++].count;
-    } while (next < codecs.size() && codecs[t].kind != CodecKind::low_rank &&
-             sent[next] == sent[t] && codecs[next] == codecs[t]);
+    } while (next < codecs.size() && !is_matrix(codecs[t]) && sent[next] == sent[t] &&
+             codecs[next] == codecs[t]);
     if (sent[t]) form.add_run(codecs[t], layout.tensors[t].offset, count);
     t = next;
   }
@@ -121,12 +130,19 @@ Result<UpdateForm> UpdateForm::of(const TrainPlan& plan, const TensorLayout& lay
                     " pieces; at most " + std::to_string(limits::kUpdatePiecesMax) +
                     " are allowed");
   }
+  if (basis != nullptr && basis->values.size() != form.basis_elements()) {
+    return fail(errc::shape_mismatch,
+                "a basis of " + std::to_string(basis->values.size()) + " numbers; the plan has " +
+                    std::to_string(form.basis_elements()));
+  }
+  form.basis_ = std::move(basis);
   return form;
 }
 
 void UpdateForm::add_run(const Codec& codec, std::uint64_t first, std::uint64_t count) {
   const std::uint64_t most = piece_elements(codec, count);
   for (std::uint64_t done = 0; done < count; done += most) {
+    basis_at_.push_back(basis_elements());
     pieces_.push_back({codec, first + done, std::min(most, count - done)});
   }
 }
@@ -147,7 +163,20 @@ std::uint64_t UpdateForm::largest_payload() const noexcept {
 }
 
 Keys UpdateForm::keys(std::size_t piece) const noexcept {
-  return {key_of(keys_.round, "round", piece), key_of(keys_.device, "device", piece)};
+  Keys keys{.round = key_of(keys_.round, "round", piece),
+            .device = key_of(keys_.device, "device", piece)};
+  if (basis_ == nullptr) return keys;
+  const Piece& of = pieces_[piece];
+  keys.basis = std::span(basis_->values)
+                   .subspan(static_cast<std::size_t>(basis_at_[piece]),
+                            static_cast<std::size_t>(codec::basis_elements(of.codec, of.count)));
+  return keys;
+}
+
+std::uint64_t UpdateForm::basis_elements() const noexcept {
+  if (pieces_.empty() || basis_at_.empty()) return 0;
+  const Piece& last = pieces_.back();
+  return basis_at_.back() + codec::basis_elements(last.codec, last.count);
 }
 
 std::uint64_t UpdateForm::table_bytes() const noexcept {
@@ -165,7 +194,8 @@ std::uint64_t UpdateForm::bytes_max() const noexcept {
 double UpdateForm::lane_value_max(double value_max) const noexcept {
   double most = value_max;
   for (const Piece& piece : pieces_) {
-    most = std::max(most, method_of(piece.codec).lane_value_max(piece.codec, value_max));
+    most =
+        std::max(most, method_of(piece.codec).lane_value_max(piece.codec, piece.count, value_max));
   }
   return most;
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,8 @@
 
 namespace chorus::codec {
 
+struct Basis;
+
 /// Elements that become one payload.
 struct Piece {
   Codec codec;
@@ -22,8 +25,9 @@ struct Piece {
   bool operator==(const Piece&) const = default;
 };
 
-/// The codec as it encodes a tensor: low_rank with the columns of the tensor's matrix, whose rows
-/// are its first dimension, and float32 where the factors of a piece would not be smaller.
+/// The codec as it encodes a tensor: low_rank and subspace with the columns of the tensor's matrix,
+/// whose rows are its first dimension, and float32 where what is sent of a piece would not be
+/// smaller.
 Codec for_tensor(Codec codec, const TensorSpec& tensor);
 
 /// How many of a run's elements become one payload: kPieceElements; or, of a matrix, whole rows, as
@@ -45,8 +49,8 @@ std::uint64_t bytes_max(const Codec& codec, std::uint64_t count);
 /// Neighbouring tensors with the same codec are a run; buffers go as float32, and what the plan
 /// does not train or keeps on the device is left out. A run is cut into pieces of kPieceElements,
 /// so that what a payload takes in memory is bounded and several threads can work on an update.
-/// Under low_rank each tensor is a run, cut between rows into the fewest pieces, of equal size,
-/// that have at most kMatrixElements.
+/// Under low_rank and subspace each tensor is a run, cut between rows into the fewest pieces, of
+/// equal size, that have at most kMatrixElements.
 class UpdateForm {
  public:
   static constexpr std::uint64_t kPieceElements = 1ULL << 18U;   ///< a multiple of every bucket
@@ -55,8 +59,13 @@ class UpdateForm {
   /// Without compression.
   static UpdateForm plain(std::uint64_t parameters);
   /// Of the plan's compression, or plain.
-  /// @errors invalid_argument: a codec's parameter, a pattern that names no tensor, too many pieces
-  static Result<UpdateForm> of(const TrainPlan& plan, const TensorLayout& layout);
+  /// @param basis   of the round, where codecs have one; null: of a first round
+  /// @errors invalid_argument: a codec's parameter, a pattern that names no tensor, too many
+  /// pieces;
+  ///         shape_mismatch: a basis of another form
+  static Result<UpdateForm> of(const TrainPlan& plan,
+                               const TensorLayout& layout,
+                               std::shared_ptr<const Basis> basis = nullptr);
 
   bool compressed() const noexcept { return compressed_; }
   std::span<const Piece> pieces() const noexcept { return pieces_; }
@@ -67,6 +76,9 @@ class UpdateForm {
 
   /// Of a piece. The device's part is of the plan's seed.
   Keys keys(std::size_t piece) const noexcept;
+
+  /// Of all pieces: 0 where no codec has a basis.
+  std::uint64_t basis_elements() const noexcept;
 
   std::uint64_t table_bytes() const noexcept;
   /// Of a whole update.
@@ -93,6 +105,8 @@ class UpdateForm {
   std::uint32_t table_ = 0;
   Keys keys_;
   std::vector<Piece> pieces_;
+  std::shared_ptr<const Basis> basis_;
+  std::vector<std::uint64_t> basis_at_;  ///< where that of each piece begins
 };
 
 }  // namespace chorus::codec

@@ -111,7 +111,7 @@ void read_compress(const TomlTable& table, std::optional<Compression>& into) {
   if (good && !wants && compression.feedback == Feedback::error) {
     table.problem("feedback",
                   "no codec here leaves anything out for good; feedback is for sign, top_k, "
-                  "ternary, low_rank, and rotated with least_error");
+                  "ternary, low_rank, subspace, and rotated with least_error");
   }
   if (good && compression.feedback == Feedback::difference) check_difference(table, compression);
   read_momentum(table, compression, good);

@@ -18,9 +18,9 @@ struct Feature {
   bool (*needed)(const TrainPlan&);
 };
 
-bool has_low_rank(const TrainPlan& plan) {
+bool has(const TrainPlan& plan, CodecKind kind) {
   if (!plan.compression) return false;
-  const auto is = [](const Codec& codec) { return codec.kind == CodecKind::low_rank; };
+  const auto is = [kind](const Codec& codec) { return codec.kind == kind; };
   const auto& own = plan.compression->tensors;
   return is(plan.compression->codec) ||
          std::any_of(own.begin(), own.end(), [&is](const TensorCodec& t) { return is(t.codec); });
@@ -57,7 +57,8 @@ constexpr Feature kFeatures[] = {
      [](const TrainPlan& p) {
        return p.compression && p.compression->feedback == Feedback::difference;
      }},
-    {"compression.low_rank", [](const TrainPlan& p) { return has_low_rank(p); }},
+    {"compression.low_rank", [](const TrainPlan& p) { return has(p, CodecKind::low_rank); }},
+    {"compression.subspace", [](const TrainPlan& p) { return has(p, CodecKind::subspace); }},
 };
 
 }  // namespace

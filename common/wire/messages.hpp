@@ -4,20 +4,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
-#include "chorus/model.hpp"
-#include "chorus/plan.hpp"
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
-#include "common/codec/version_steps.hpp"
 #include "common/wire/frame.hpp"
 #include "common/wire/offer.hpp"
+#include "common/wire/work.hpp"
 
 namespace chorus::wire {
 
@@ -41,20 +38,6 @@ struct Welcome {
 };
 struct Ready {
   bool operator==(const Ready&) const = default;
-};
-struct ModelRef {
-  Sha256 sha256;
-  std::uint64_t bytes = 0;
-  bool operator==(const ModelRef&) const = default;
-};
-struct Work {
-  TaskRef task;
-  ModelRef model;
-  ModelSpec spec;
-  std::variant<TrainPlan, EvaluatePlan> plan;  ///< agrees with task.kind
-  Duration deadline{};                         ///< from now; 0: none
-  std::optional<codec::VersionSteps> steps{};  ///< other ways to `model` than its file
-  bool operator==(const Work&) const = default;
 };
 struct ComeBack {
   Duration after{};

@@ -61,16 +61,23 @@ Result<std::variant<TrainPlan, EvaluatePlan>> plan_from(const pb::Work& proto, T
   return std::variant<TrainPlan, EvaluatePlan>(plan);
 }
 
-Result<ModelRef> model_from(const pb::ModelRef& proto) {
+Result<ModelRef> model_from(const std::string& field,
+                            const pb::ModelRef& proto,
+                            std::uint64_t bytes_max) {
   ModelRef model;
-  CHORUS_TRY(model.sha256, sha256_from({"work", "model.sha256"}, proto.sha256()));
-  if (proto.bytes() == 0 || proto.bytes() > limits::kModelBytesMax) {
-    return malformed({"work", "model.bytes"},
+  CHORUS_TRY(model.sha256, sha256_from({"work", field + ".sha256"}, proto.sha256()));
+  if (proto.bytes() == 0 || proto.bytes() > bytes_max) {
+    return malformed({"work", field + ".bytes"},
                      std::to_string(proto.bytes()),
-                     "1 to " + std::to_string(limits::kModelBytesMax));
+                     "1 to " + std::to_string(bytes_max));
   }
   model.bytes = proto.bytes();
   return model;
+}
+
+void model_to(const ModelRef& model, pb::ModelRef* proto) {
+  proto->set_sha256(bytes_to(model.sha256.bytes));
+  proto->set_bytes(model.bytes);
 }
 
 // A codec that is not known here takes a way away, not the task.
@@ -120,12 +127,15 @@ Result<Message> work_from(const pb::Work& proto) {
   Work work;
   CHORUS_TRY(work.task, task_from("work", proto.has_task(), proto.task()));
   CHORUS_TRY(work.plan, plan_from(proto, work.task.kind));
-  CHORUS_TRY(work.model, model_from(proto.model()));
+  CHORUS_TRY(work.model, model_from("model", proto.model(), limits::kModelBytesMax));
   CHORUS_TRY(work.spec, spec_from(proto.spec()));
   CHORUS_TRY(work.deadline, duration_from({"work", "deadline_ms"}, proto.deadline_ms()));
   CHORUS_TRY(work.steps, known_steps_from(proto));
   if (work.steps && work.steps->steps.back().sha256 != work.model.sha256) {
     return malformed({"work", "steps.sha256"}, "another version", "model.sha256 of the last step");
+  }
+  if (proto.has_basis()) {
+    CHORUS_TRY(work.basis, model_from("basis", proto.basis(), limits::kBasisBytesMax));
   }
   return Message(std::move(work));
 }
@@ -133,8 +143,7 @@ Result<Message> work_from(const pb::Work& proto) {
 pb::Work to_proto(const Work& work) {
   pb::Work proto;
   task_to(work.task, proto.mutable_task());
-  proto.mutable_model()->set_sha256(bytes_to(work.model.sha256.bytes));
-  proto.mutable_model()->set_bytes(work.model.bytes);
+  model_to(work.model, proto.mutable_model());
   spec_to(work.spec, proto.mutable_spec());
   if (const auto* train = std::get_if<TrainPlan>(&work.plan)) {
     train_plan_to(*train, proto.mutable_train());
@@ -143,6 +152,7 @@ pb::Work to_proto(const Work& work) {
   }
   proto.set_deadline_ms(duration_to(work.deadline));
   if (work.steps) version_steps_to(*work.steps, proto.mutable_steps());
+  if (work.basis) model_to(*work.basis, proto.mutable_basis());
   return proto;
 }
 

@@ -72,6 +72,13 @@ nlohmann::json json_of(const PlannedTensor& tensor) {
           {"error", tensor.error}};
 }
 
+/// Of a tensor, in whichever round.
+std::uint64_t most_bytes(Codec codec, std::uint64_t count) {
+  const std::uint64_t bytes = codec::bytes_max(codec, count);
+  codec.shares_rows = !codec.shares_rows;
+  return std::max(bytes, codec::bytes_max(codec, count));
+}
+
 /// The codec of a tensor; none: it is not sent.
 std::optional<Codec> codec_of(const codec::UpdateForm& form, const TensorSpec& tensor) {
   for (const codec::Piece& piece : form.pieces()) {
@@ -121,7 +128,7 @@ std::vector<Codec> choices_beside(const Codec& reference) {
       choice.density = k == 0 ? reference.density : reference.density * std::exp2(0.5 * k);
       if (choice.density <= 1.0) choices.push_back(choice);
     }
-  } else if (takes.rank) {
+  } else if (takes.rank && !codec::has_basis(reference)) {
     const std::uint32_t most = std::min(2 * reference.rank, limits::kCodecRankMax);
     for (choice.rank = (reference.rank + 1) / 2; choice.rank <= most; ++choice.rank) {
       choices.push_back(choice);
@@ -186,7 +193,7 @@ Result<std::vector<PlanLine>> plan_lines(const TrainPlan& plan,
   std::vector<PlanLine> lines;
   for (const TensorSpec& tensor : layout.tensors) {
     PlanLine line{tensor.name, tensor.count, codec_of(form, tensor), 0, std::nullopt};
-    if (line.codec) line.bytes = codec::bytes_max(*line.codec, tensor.count);
+    if (line.codec) line.bytes = most_bytes(*line.codec, tensor.count);
     const auto planned =
         std::find_if(measured.begin(), measured.end(), [&tensor](const PlannedTensor& other) {
           return other.name == tensor.name;

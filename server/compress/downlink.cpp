@@ -53,6 +53,12 @@ Result<void> check_downlink(const Codec& codec, Downlink::Sends sends) {
                     "' leaves most of a model out; expected bf16, uniform, qsgd or rotated, "
                     "or sends = \"change\"");
   }
+  if (codec::has_basis(codec)) {
+    return fail(errc::invalid_argument,
+                "'" + codec::describe(codec) +
+                    "' goes on from round to round with what many updates have in common; a "
+                    "version is one: expected low_rank or another codec");
+  }
   if (codec.kind == CodecKind::f16) {
     return fail(errc::invalid_argument,
                 "f16 holds no number beyond 65504, and one such would end the job; expected bf16 "

@@ -6,6 +6,7 @@
 
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/basis.hpp"
 #include "common/codec/method.hpp"
 #include "common/codec/names.hpp"
 #include "common/codec/update_form.hpp"
@@ -169,6 +170,13 @@ void check_set_codecs(const TomlTable& compress, const JobConfig& job) {
   const auto form = codec::UpdateForm::of(job.train, *layout_of(job.model));
   if (!form) return;  // check_compress() has said so
   const auto pieces = form->pieces();
+  if (form->basis_elements() > 0) {
+    compress.problem("codec",
+                     fmt::format("\"subspace\" goes on with directions of a round's sum, and "
+                                 "strategy \"{}\" makes none; expected another codec, such as "
+                                 "low_rank, or strategy \"fedavg\"",
+                                 job.strategy));
+  }
   const auto sparse = std::find_if(pieces.begin(), pieces.end(), [](const codec::Piece& piece) {
     return codec::chooses_elements(piece.codec);
   });
@@ -189,7 +197,8 @@ void check_sums(const TomlTable& limits_table, const Strategy& strategy, const J
   if (job.adapt) {
     for (const Codec& choice : choices_beside(job.train.compression->codec)) {
       const codec::Method& method = codec::method_of(choice);
-      value_max = std::max(value_max, method.lane_value_max(choice, job.limits.value_max));
+      const double most = method.lane_value_max(choice, form->parameters(), job.limits.value_max);
+      value_max = std::max(value_max, most);
     }
   }
   const LaneBounds bounds{invited(job.round.pace), strategy.weight_max(), value_max};
@@ -221,6 +230,19 @@ void check_patterns(const TomlTable& table, const JobConfig& job) {
   }
 }
 
+/// In bytes, of whichever side.
+std::uint64_t largest_basis(const codec::UpdateForm& form) {
+  std::uint64_t rows = 0;
+  std::uint64_t columns = 0;
+  for (codec::Piece piece : form.pieces()) {
+    piece.codec.shares_rows = false;
+    columns += codec::basis_elements(piece.codec, piece.count);
+    piece.codec.shares_rows = true;
+    rows += codec::basis_elements(piece.codec, piece.count);
+  }
+  return codec::basis_bytes(std::max(rows, columns));
+}
+
 // The codecs against the rest of the plan and the model. @pre both are good
 void check_compress(const TomlTable& table, const JobConfig& job) {
   if (!job.train.compression) return;
@@ -229,6 +251,12 @@ void check_compress(const TomlTable& table, const JobConfig& job) {
     table.problem("tensors", form.error().detail);
   } else if (form->pieces().empty()) {
     table.problem("codec", "the plan leaves nothing to send: every trained tensor is local");
+  } else if (const std::uint64_t bytes = largest_basis(*form); bytes > limits::kBasisBytesMax) {
+    table.problem("rank",
+                  fmt::format("devices would share {} bytes of directions; at most {} are allowed: "
+                              "lower it, or take another codec for the widest tensors",
+                              bytes,
+                              limits::kBasisBytesMax));
   }
 }
 
@@ -276,6 +304,12 @@ void read_adapt(const TomlTable& table, JobConfig& into) {
 void check_adapt(const TomlTable& table, const JobConfig& job) {
   if (!job.adapt || !job.train.compression) return;
   const Compression& compression = *job.train.compression;
+  if (codec::has_basis(compression.codec)) {
+    table.problem("every",
+                  "the rank of \"subspace\" stays as it is, for each round goes on with the "
+                  "directions of the one before; leave it out, or take low_rank");
+    return;
+  }
   if (choices_beside(compression.codec).empty()) {
     table.problem("every",
                   fmt::format("the codec \"{}\" has neither bits, a density nor a rank to choose",

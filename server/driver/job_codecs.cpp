@@ -7,6 +7,9 @@
 #include "chorus/kernels/kernels.hpp"
 #include "common/base/log.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/basis.hpp"
+#include "common/codec/names.hpp"
+#include "common/crypto/digest.hpp"
 #include "common/net/async.hpp"
 #include "server/round/round_key.hpp"
 
@@ -18,35 +21,60 @@ std::optional<Compression> JobCodecs::compression_of(RoundId round) const {
   if (!config_.train.compression) return std::nullopt;
   Compression compression = *config_.train.compression;
   compression.seed = round_key(config_.round, "compression", round);
-  if (!plan_) return compression;
-  const auto table = static_cast<std::uint32_t>(plan_->first_round.value);
-  return with_plan(std::move(compression), plan_->tensors, table);
+  if (!state_.plan) return compression;
+  const auto table = static_cast<std::uint32_t>(state_.plan->first_round.value);
+  return with_plan(std::move(compression), state_.plan->tensors, table);
 }
 
 Result<Lane::Form> JobCodecs::form_of(RoundId round) const {
   TrainPlan plan = config_.train;
   plan.compression = compression_of(round);
-  CHORUS_TRY(auto form, codec::UpdateForm::of(plan, layout_));
+  const auto basis = state_.basis ? state_.basis->basis : nullptr;
+  CHORUS_TRY(auto form, codec::UpdateForm::of(plan, layout_, basis));
   return std::make_shared<const codec::UpdateForm>(std::move(form));
 }
 
 Result<std::vector<PlanLine>> JobCodecs::lines() const {
   TrainPlan plan = config_.train;
   plan.compression = compression_of(since());
+  const auto& made = state_.plan;
   return plan_lines(
-      plan, layout_, plan_ ? std::span(plan_->tensors) : std::span<const PlannedTensor>());
+      plan, layout_, made ? std::span(made->tensors) : std::span<const PlannedTensor>());
 }
 
-Result<std::optional<JobCodecs::Plan>> JobCodecs::stored(RoundId round) const {
+bool JobCodecs::has_basis() const noexcept {
+  const auto& compression = config_.train.compression;
+  return compression && codec::find_codec(*compression, codec::has_basis) != nullptr;
+}
+
+Result<JobCodecs::State> JobCodecs::stored(RoundId round) const {
+  State state;
   CHORUS_TRY(const auto row, context_.ledger->codec_plan(config_.round.job, round));
-  if (!row) return std::optional<Plan>();
-  CHORUS_TRY(auto tensors, plan_from_text(row->plan));
-  return std::optional(Plan{row->first_round, std::move(tensors)});
+  if (row) {
+    CHORUS_TRY(auto tensors, plan_from_text(row->plan));
+    state.plan = Plan{row->first_round, std::move(tensors)};
+  }
+  if (has_basis()) {
+    CHORUS_TRY(state.basis, stored_basis(round));
+  }
+  return state;
+}
+
+// Null before the first round has been published.
+Result<std::shared_ptr<const BasisOffer>> JobCodecs::stored_basis(RoundId round) const {
+  CHORUS_TRY(auto row, context_.ledger->round_basis(config_.round.job, round));
+  if (!row) return std::shared_ptr<const BasisOffer>();
+  CHORUS_TRY(auto basis, codec::basis_from(row->basis));
+  BasisOffer offer;
+  offer.ref = {sha256(row->basis), row->basis.size()};
+  offer.bytes = std::move(row->basis);
+  offer.basis = std::make_shared<const codec::Basis>(std::move(basis));
+  return std::make_shared<const BasisOffer>(std::move(offer));
 }
 
 bool JobCodecs::due(RoundId round) const {
   if (!config_.adapt) return false;
-  const std::uint64_t since = plan_ ? plan_->first_round.value : 1;
+  const std::uint64_t since = state_.plan ? state_.plan->first_round.value : 1;
   return round.value >= since + config_.adapt->every;
 }
 
@@ -94,25 +122,32 @@ asio::awaitable<Result<std::vector<PlannedTensor>>> JobCodecs::measure(
 
 asio::awaitable<Result<void>> JobCodecs::renew(RoundId round,
                                                std::shared_ptr<const VersionReader> current) {
-  if (!due(round)) co_return Result<void>();
-  const auto tensors = co_await measure(std::move(current));
-  if (!tensors) {
-    spdlog::warn("job {}: no new plan of codecs, the present one stays: {}",
-                 config_.round.job.value,
-                 tensors.error().to_string());
+  std::vector<PlannedTensor> made;
+  if (due(round)) {
+    auto tensors = co_await measure(std::move(current));
+    if (!tensors) {
+      spdlog::warn("job {}: no new plan of codecs, the present one stays: {}",
+                   config_.round.job.value,
+                   tensors.error().to_string());
+    } else {
+      made = std::move(*tensors);
+    }
   }
-  if (!tensors || tensors->empty()) co_return Result<void>();
+  if (made.empty() && !has_basis()) co_return Result<void>();
 
-  std::optional<Plan> plan;
-  auto keep = [this, round, &tensors, &plan]() -> Result<void> {
-    CHORUS_OK(context_.ledger->add_codec_plan({config_.round.job, round, plan_text(*tensors)}));
-    CHORUS_TRY(plan, stored(round));  // of a round that was begun before, the one it began with
+  State state;
+  auto keep = [this, round, &made, &state]() -> Result<void> {
+    if (!made.empty()) {
+      CHORUS_OK(context_.ledger->add_codec_plan({config_.round.job, round, plan_text(made)}));
+    }
+    CHORUS_TRY(state, stored(round));  // of a round that was begun before, what it began with
     return {};
   };
   CHORUS_CO_OK(co_await net::run_on(context_.store, std::move(keep)));
-  follow(std::move(plan));
+  follow(std::move(state));
+  if (made.empty()) co_return Result<void>();
   std::uint64_t bytes = 0;
-  for (const PlannedTensor& tensor : plan_->tensors) bytes += tensor.bytes;
+  for (const PlannedTensor& tensor : state_.plan->tensors) bytes += tensor.bytes;
   spdlog::info("job {}: from round {} on updates follow a new plan of codecs, {} bytes each",
                config_.round.job.value,
                round.value,

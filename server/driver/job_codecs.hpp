@@ -1,4 +1,5 @@
-// How the updates of a job's rounds travel: the job's codecs, and plans of codecs made on the way.
+// How the updates of a job's rounds travel: the job's codecs, plans of codecs made on the way, and
+// what devices share under the codec subspace.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "server/compress/codec_plan.hpp"
 #include "server/config/job_config.hpp"
 #include "server/driver/context.hpp"
+#include "server/driver/session_link.hpp"
 #include "server/update/lane.hpp"
 
 namespace chorus::server {
@@ -26,21 +28,27 @@ class JobCodecs {
 
   /// Of the newest round; none: updates are as they are.
   std::optional<Compression> compression_of(RoundId round) const;
+  /// What the devices of the newest round share; null: it is drawn by them, or there is nothing.
+  std::shared_ptr<const BasisOffer> basis() const noexcept { return state_.basis; }
   Result<Lane::Form> form_of(RoundId round) const;
   /// Tensor by tensor, for people.
   Result<std::vector<PlanLine>> lines() const;
   /// The round from which on the present plan is followed; 0: there is none.
-  RoundId since() const noexcept { return plan_ ? plan_->first_round : RoundId{}; }
+  RoundId since() const noexcept { return state_.plan ? state_.plan->first_round : RoundId{}; }
 
   struct Plan {
     RoundId first_round;
     std::vector<PlannedTensor> tensors;
   };
-  /// The plan that a round follows, from the ledger. On the store thread.
-  Result<std::optional<Plan>> stored(RoundId round) const;
-  void follow(std::optional<Plan> plan) { plan_ = std::move(plan); }
-  /// Makes a new plan if it is time; before the round is opened. When none can be made the present
-  /// one stays, with a line in the log.
+  struct State {
+    std::optional<Plan> plan;
+    std::shared_ptr<const BasisOffer> basis;
+  };
+  /// What a round follows, from the ledger. On the store thread.
+  Result<State> stored(RoundId round) const;
+  void follow(State state) { state_ = std::move(state); }
+  /// Makes a new plan if it is time, and finds the basis; before the round is opened. When no plan
+  /// can be made the present one stays, with a line in the log.
   /// @param current  the version that the round begins with
   /// @errors of the ledger
   boost::asio::awaitable<Result<void>> renew(RoundId round,
@@ -48,6 +56,8 @@ class JobCodecs {
 
  private:
   bool due(RoundId round) const;
+  bool has_basis() const noexcept;
+  Result<std::shared_ptr<const BasisOffer>> stored_basis(RoundId round) const;
   Result<std::shared_ptr<const VersionReader>> version_before(const Sha256& current) const;
   /// Nothing if the model has not changed.
   boost::asio::awaitable<Result<std::vector<PlannedTensor>>> measure(
@@ -56,7 +66,7 @@ class JobCodecs {
   Context& context_;
   const JobConfig& config_;
   const TensorLayout& layout_;
-  std::optional<Plan> plan_;
+  State state_;
 };
 
 }  // namespace chorus::server

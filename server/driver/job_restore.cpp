@@ -19,7 +19,7 @@ asio::awaitable<Result<void>> JobRunner::restore() {
   job.why = row_.why;
   job.last_round = row_.last_round;
   std::optional<RoundRow> open;
-  std::optional<JobCodecs::Plan> codecs;
+  JobCodecs::State codecs;
   JobDownlink::State downlink;
   JobDifferences::State differences;
   auto read = [this, &open, &codecs, &downlink, &differences, &job]() -> Result<void> {

@@ -346,7 +346,8 @@ void JobRunner::perform(const SendWork& action) {
   if (!expects(action)) return;  // another job took the device while this one's actions were done
   devices_.took(action.client, row_.job);
   auto work = work_message(action.client, action.kind, action.round);
-  link->assign(Assignment{std::move(work), base_, downlink_.steps(), traffic_});
+  const auto basis = action.kind == TaskKind::train ? codecs_.basis() : nullptr;
+  link->assign(Assignment{std::move(work), base_, downlink_.steps(), traffic_, basis});
 }
 
 void JobRunner::perform(const TakeUpload&) {
@@ -451,6 +452,7 @@ wire::Work JobRunner::work_message(const ClientId& client, TaskKind kind, RoundI
     TrainPlan plan = strategy_->plan(where, client);
     plan.compression = codecs_.compression_of(round);
     if (plan.compression) differences_.tell(*plan.compression, round, client);
+    if (const auto basis = codecs_.basis()) work.basis = basis->ref;
     work.plan = std::move(plan);
   } else {
     work.plan = config_.evaluate;

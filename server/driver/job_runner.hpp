@@ -1,6 +1,5 @@
 // Drives the round machine of one job: performs its actions with stores, lanes and sessions, and
-// tells it what happened. Everything here runs on the control executor; work that blocks hops to
-// the store thread or the compute pool and comes back.
+// tells it what happened. On the control executor, but for what blocks.
 #pragma once
 
 #include <cstdint>
@@ -102,6 +101,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
     std::vector<UpdateMeta> folded;             ///< in the lane, or counted without one
     ChangeInfo change;                          ///< of the finalised version
     std::optional<BodyDigest> sent;             ///< the same (JobDifferences)
+    std::vector<std::byte> basis;               ///< of the next round; empty: none (JobCodecs)
     std::optional<FoldBatch> batch;             ///< being folded
     std::uint64_t kept_bytes = 0;               ///< of the journal, after the last checkpoint
     std::vector<ClientId> cohort;

@@ -9,6 +9,7 @@
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
 #include "common/net/async.hpp"
+#include "server/compress/round_basis.hpp"
 #include "server/driver/audit_log.hpp"
 #include "server/driver/combine.hpp"
 #include "server/driver/fail_point.hpp"
@@ -302,7 +303,11 @@ asio::awaitable<Result<VersionInfo>> JobRunner::write_version() {
   if (const auto& lane = work->sums->lane) {
     OnMean on_mean;
     if (sent != nullptr) on_mean = [&sent](std::span<float> mean) { return sent->apply(mean); };
-    auto fill = [&lane, &next, &on_mean] { return append_mean(*lane, next, on_mean); };
+    auto fill = [&lane, &next, &on_mean, &work]() -> Result<void> {
+      CHORUS_OK(append_mean(*lane, next, on_mean));
+      if (work->form->basis_elements() > 0) work->basis = codec::to_bytes(basis_after(*lane));
+      return {};
+    };
     CHORUS_CO_OK(co_await net::run_on(context_.compute, std::move(fill)));
   } else {
     auto open = [&work] { return open_updates(*work->journal, work->form, work->folded); };
@@ -344,6 +349,10 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
     version.change = work->change;
     version.sent = work->sent;
     CHORUS_FAIL_POINT("publish.before_ledger");
+    if (!work->basis.empty()) {
+      const RoundId next{row.round.value + 1};
+      CHORUS_OK(context_.ledger->add_round_basis({row.job, next, work->basis}));
+    }
     CHORUS_OK(context_.ledger->publish_round(row, version, parts));
     CHORUS_FAIL_POINT("publish.after_ledger");
     CHORUS_TRY(downlink, downlink_.stored(false));

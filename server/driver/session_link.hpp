@@ -39,12 +39,20 @@ struct StepsOffer {
   std::vector<std::shared_ptr<const ChangeReader>> bodies;  ///< one per step
 };
 
+/// What the devices of a round share, as it travels (common/codec/basis.hpp).
+struct BasisOffer {
+  wire::ModelRef ref;
+  std::vector<std::byte> bytes;
+  std::shared_ptr<const codec::Basis> basis;
+};
+
 /// A task for one device, with what its session needs to serve it.
 struct Assignment {
   wire::Work work;
   std::shared_ptr<const VersionReader> model;  ///< the version to train or to measure
   std::shared_ptr<const StepsOffer> steps;     ///< other ways to it; may be null
   std::shared_ptr<RoundTraffic> traffic;
+  std::shared_ptr<const BasisOffer> basis{};  ///< null: none
 };
 
 /// Implemented by sessions. Any thread; never blocks.
@@ -54,7 +62,7 @@ class SessionLink {
   /// Sends one message to the peer. A peer that does not read is disconnected when
   /// limits::kOutboxMax messages wait.
   virtual void send(wire::Message message) = 0;
-  /// Sends the device its task; it may fetch that task's model from now on.
+  /// Sends the device its task; it may fetch that task's model and basis from now on.
   virtual void assign(Assignment assignment) = 0;
   /// Sends an Error (or Goodbye for errc::shutting_down) and closes the connection.
   virtual void close(Failure why) = 0;

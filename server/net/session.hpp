@@ -72,6 +72,7 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
     std::uint64_t bytes = 0;
     std::function<Result<void>(std::uint64_t offset, std::span<std::byte> into)> read;
   };
+  static Download whole_basis(std::shared_ptr<const BasisOffer> offer);
   static Download last_steps(std::shared_ptr<const StepsOffer> offer, std::size_t count);
   Async<void> send_download(wire::Fetch fetch, Download download);
   Async<Download> download_for(const wire::Fetch& fetch);

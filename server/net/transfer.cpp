@@ -107,6 +107,18 @@ Session::Async<MemoryBudget::Grant> Session::memory_for(std::uint64_t bytes) {
 
 // ---- down ----
 
+Session::Download Session::whole_basis(std::shared_ptr<const BasisOffer> offer) {
+  Download download;
+  download.bytes = offer->bytes.size();
+  download.read = [offer = std::move(offer)](std::uint64_t offset,
+                                             std::span<std::byte> into) -> Result<void> {
+    std::copy_n(
+        offer->bytes.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
+    return {};
+  };
+  return download;
+}
+
 // The bodies of the last `count` steps, as one.
 Session::Download Session::last_steps(std::shared_ptr<const StepsOffer> offer, std::size_t count) {
   const std::size_t first = offer->bodies.size() - count;
@@ -132,12 +144,14 @@ Session::Download Session::last_steps(std::shared_ptr<const StepsOffer> offer, s
 
 Session::Async<Session::Download> Session::download_for(const wire::Fetch& fetch) {
   std::shared_ptr<const VersionReader> version;
+  const auto basis = assignment_ ? assignment_->basis : nullptr;
+  if (basis != nullptr && basis->ref.sha256 == fetch.sha256) co_return whole_basis(basis);
   if (assignment_ && assignment_->model->info().sha256 == fetch.sha256) {
     version = assignment_->model;
   } else if (!peer_.is_admin()) {
     co_return fail(errc::task_closed,
-                   "the task that needed this version is over; a device may fetch the version of "
-                   "its present task only");
+                   "the task that needed this is over; a device may fetch the version and the "
+                   "basis of its present task only");
   }
   if (fetch.steps > 0) {
     if (!version || !assignment_->steps || fetch.steps > assignment_->steps->bodies.size()) {

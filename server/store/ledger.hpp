@@ -112,6 +112,13 @@ class Ledger {
   /// Behaviour: the plan that a round follows: the latest one begun by then, if any.
   virtual Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const = 0;
 
+  // -- bases --
+  /// Behaviour: as add_codec_plan; bases that no round from the one before on follows go.
+  virtual Result<void> add_round_basis(const RoundBasisRow& basis) = 0;
+  /// Behaviour: as codec_plan.
+  virtual Result<std::optional<RoundBasisRow>> round_basis(const JobId& job,
+                                                           RoundId round) const = 0;
+
   // -- differences --
   /// Behaviour: what devices have sent counts from this round on. Repeating it changes nothing.
   virtual Result<void> begin_differences(const JobId& job, RoundId first) = 0;

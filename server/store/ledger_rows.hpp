@@ -117,6 +117,13 @@ struct CodecPlanRow {
   std::string plan;
 };
 
+/// What devices share from a round on (common/codec/basis.hpp), as it travels.
+struct RoundBasisRow {
+  JobId job;
+  RoundId first_round;
+  std::vector<std::byte> basis;
+};
+
 struct AuditRow {
   TimePoint at{};
   std::string who;

@@ -248,6 +248,18 @@ double Statement::take_real() {
   return value;
 }
 
+std::vector<std::byte> Statement::take_bytes() {
+  std::vector<std::byte> bytes;
+  if (expect(SQLITE_BLOB, "a blob")) {
+    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column_));
+    const auto* data =
+        static_cast<const std::byte*>(sqlite3_column_blob(statement_.get(), column_));
+    bytes.assign(data, data + size);
+  }
+  ++column_;
+  return bytes;
+}
+
 bool Statement::take_blob(std::span<std::byte> into) {
   bool good = expect(SQLITE_BLOB, "a blob");
   if (good) {

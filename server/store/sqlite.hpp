@@ -84,6 +84,7 @@ class Statement {
   std::uint64_t take_u64();                   ///< not negative
   double take_real();                         ///< NULL becomes NaN
   bool take_blob(std::span<std::byte> into);  ///< exactly into.size() bytes
+  std::vector<std::byte> take_bytes();        ///< a blob of any length
   bool next_is_null() const;
   void skip() { ++column_; }
   /// Notes that what was read makes no sense.

@@ -67,6 +67,9 @@ class SqliteLedger final : public Ledger {
   Result<void> add_codec_plan(const CodecPlanRow& plan) override;
   Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const override;
 
+  Result<void> add_round_basis(const RoundBasisRow& basis) override;
+  Result<std::optional<RoundBasisRow>> round_basis(const JobId& job, RoundId round) const override;
+
   Result<void> begin_differences(const JobId& job, RoundId first) override;
   Result<RoundId> differences_since(const JobId& job, RoundId round) const override;
   Result<std::map<ClientId, AcceptedUpdates>> accepted_since(const JobId& job,

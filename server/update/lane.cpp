@@ -241,20 +241,28 @@ void Lane::mean(std::uint64_t first, std::span<float> into) const {
   std::fill(into.begin() + static_cast<std::ptrdiff_t>(at - first), into.end(), 0.0F);
 }
 
-void Lane::part_mean(const Part& part, std::uint64_t from, std::span<float> into) const {
+void Lane::sums_mean(std::uint64_t first, std::span<float> into) const {
   const double divisor = std::ldexp(static_cast<double>(denominator_), scale_);
+  kernels::lane_mean_f32(
+      sums().subspan(static_cast<std::size_t>(first), into.size()), divisor, into);
+}
+
+std::vector<float> Lane::piece_mean(std::size_t piece) const {
+  const LaneRange& at = parts_[piece].at;
+  std::vector<float> mean(static_cast<std::size_t>(at.count));
+  sums_mean(at.first, mean);
+  return mean;
+}
+
+void Lane::part_mean(const Part& part, std::uint64_t from, std::span<float> into) const {
   const codec::Piece& piece = piece_of(part);
   const codec::Method& method = codec::method_of(piece.codec);
-  const std::span<const std::int64_t> sums(sums_.data() + part.at.first,
-                                           static_cast<std::size_t>(part.at.count));
-  if (!method.lane_is_turned(piece.codec)) {
-    kernels::lane_mean_f32(
-        sums.subspan(static_cast<std::size_t>(from), into.size()), divisor, into);
-    return;
-  }
-  std::vector<float> whole(sums.size());
-  kernels::lane_mean_f32(sums, divisor, whole);
-  method.from_lane(piece.codec, form_->keys(part.piece), whole);
+  if (!method.lane_is_turned(piece.codec)) return sums_mean(part.at.first + from, into);
+  std::vector<float> mean = piece_mean(part.piece);
+  const codec::Keys keys = form_->keys(part.piece);
+  if (into.size() == piece.count) return method.from_lane(piece.codec, keys, mean, into);
+  std::vector<float> whole(static_cast<std::size_t>(piece.count));
+  method.from_lane(piece.codec, keys, mean, whole);
   const auto wanted = std::span(whole).subspan(static_cast<std::size_t>(from), into.size());
   std::copy(wanted.begin(), wanted.end(), into.begin());
 }

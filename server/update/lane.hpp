@@ -42,7 +42,7 @@ struct LaneRange {
 };
 
 /// The accumulators of one form's pieces, one piece after the other. An element of a plain piece is
-/// a parameter; rotated pieces hold what codec::Method::lane_elements says.
+/// a parameter; other pieces hold what codec::Method::lane_elements says.
 class Lane {
  public:
   using Form = std::shared_ptr<const codec::UpdateForm>;
@@ -70,14 +70,19 @@ class Lane {
   void count_weights(std::span<const Contribution> updates);
 
   /// How many parameters from `first` on are best asked for at once: 1..kRunMax.
-  static constexpr std::uint64_t kRunMax = codec::UpdateForm::kPieceElements;
+  static constexpr std::uint64_t kRunMax = codec::UpdateForm::kMatrixElements;
   /// @pre first < parameters()
   std::uint64_t run(std::uint64_t first) const;
   /// The mean update of parameters [first, first + into.size()):
-  /// float(double(sum) / (denominator · 2^scale)), turned back where it is rotated; 0 for what is
-  /// no part of the form. @pre denominator() > 0
+  /// float(double(sum) / (denominator · 2^scale)), turned back where it is rotated or of a
+  /// subspace; 0 for what is no part of the form. @pre denominator() > 0
   void mean(std::uint64_t first, std::span<float> into) const;
 
+  /// The mean of a piece as the lane holds it. @pre denominator() > 0
+  /// @returns f32[lane_elements() of the piece's codec]
+  std::vector<float> piece_mean(std::size_t piece) const;
+
+  const codec::UpdateForm& form() const noexcept { return *form_; }
   std::uint64_t parameters() const noexcept { return form_->parameters(); }
   std::int32_t scale() const noexcept { return scale_; }
   std::int64_t denominator() const noexcept { return denominator_; }
@@ -100,6 +105,7 @@ class Lane {
                           LaneRange at,
                           std::span<float> staging);
   Result<void> fold_coded(std::span<const Contribution> updates, const Part& part);
+  void sums_mean(std::uint64_t first, std::span<float> into) const;
   void part_mean(const Part& part, std::uint64_t from, std::span<float> into) const;
   double multiplier(const Contribution& update) const;
 

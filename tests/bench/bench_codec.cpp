@@ -36,9 +36,15 @@ Task encoding(const Codec& codec, std::size_t n) {
 }
 
 /// As a matrix, of rows as long as the size allows.
-Codec low_rank_of(std::size_t n) {
+Codec matrix_of(CodecKind kind, std::size_t n) {
   const std::size_t columns = std::gcd(n, std::size_t{512});
-  return {.kind = CodecKind::low_rank, .columns = static_cast<std::uint32_t>(columns)};
+  return {.kind = kind, .columns = static_cast<std::uint32_t>(columns)};
+}
+Codec low_rank_of(std::size_t n) {
+  return matrix_of(CodecKind::low_rank, n);
+}
+Codec subspace_of(std::size_t n) {
+  return matrix_of(CodecKind::subspace, n);
 }
 
 // Eight updates in tiles, as a lane folds them.
@@ -47,16 +53,21 @@ Task folding(const Codec& codec, std::size_t n, std::size_t tile = kTile) {
   for (std::size_t k = 0; k < kUpdates; ++k) {
     payloads.push_back(codec::encode(codec, values(n), {.round = 1, .device = k}).value());
   }
-  return {[codec, n, tile, payloads, lane = std::vector<std::int64_t>(n)]() mutable {
-            const codec::Method& method = codec::method_of(codec);
+  const codec::Method& method = codec::method_of(codec);
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(method.lane_elements(codec, n)));
+  return {[codec, n, tile, payloads, &method, lane = std::move(sums)]() mutable {
+            const auto at = [&](std::size_t elements) {
+              return static_cast<std::size_t>(method.lane_elements(codec, elements));
+            };
             for (std::size_t first = 0; first < n; first += tile) {
               const std::size_t count = std::min(tile, n - first);
               std::vector<codec::FoldPart> parts;
               for (const auto& payload : payloads) {
-                const auto at = static_cast<std::size_t>(method.bytes_max(codec, first));
-                parts.push_back({std::span(payload).subspan(at), 300.0 * 0x1.0p30});
+                const auto begin = static_cast<std::size_t>(method.bytes_max(codec, first));
+                parts.push_back({std::span(payload).subspan(begin), 300.0 * 0x1.0p30});
               }
-              method.fold(codec, count, parts, kKeys, std::span(lane).subspan(first, count));
+              method.fold(
+                  codec, count, parts, kKeys, std::span(lane).subspan(at(first), at(count)));
             }
           },
           kUpdates};
@@ -92,6 +103,8 @@ const bench::Tasks& tasks() {
       {"top_k_1%", [](auto n) { return encoding({.kind = CodecKind::top_k, .density = 0.01}, n); }},
       {"low_rank_4", [](auto n) { return encoding(low_rank_of(n), n); }},
       {"fold_low_rank_4", [](auto n) { return folding(low_rank_of(n), n, n); }},
+      {"subspace_4", [](auto n) { return encoding(subspace_of(n), n); }},
+      {"fold_subspace_4", [](auto n) { return folding(subspace_of(n), n, n); }},
       {"hadamard", [](auto n) { return transforming(0, n); }},
       {"hadamard_8192", [](auto n) { return transforming(8192, n); }}};
   return all;

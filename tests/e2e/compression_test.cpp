@@ -73,6 +73,7 @@ TEST(Compression, SendsLessAndLearnsAsMuch) {
                                         Case{"codec = \"rotated\"\nbits = 4\nbucket = 1024\n", 6.9},
                                         Case{"codec = \"top_k\"\ndensity = 0.1\n", 7.0},
                                         Case{"codec = \"low_rank\"\nrank = 2\n", 3.8},
+                                        Case{"codec = \"subspace\"\nrank = 6\n", 2.3},
                                         Case{"codec = \"f32\"\nentropy = true\n", 1.05}}) {
     SCOPED_TRACE(compress);
     options.compress = compress;
@@ -123,6 +124,25 @@ TEST(Compression, CodecsFollowWhatIsLearnedAlsoOverACrash) {
   }
 
   expect_after_crashes(options, reference, {"open.before_ledger:3", "commit.after_journal:7"});
+}
+
+// What devices share is in the ledger, and on the way to them.
+TEST(Compression, ASubspaceSurvivesTheDeathOfADeviceAndOfTheDaemon) {
+  const DigitsOptions options = options_with("codec = \"subspace\"\nrank = 3\n");
+  const std::string reference = run(options).version;
+  Digits digits(options);
+  digits.submit();
+  digits.start_agents();
+  ASSERT_TRUE(eventually([&] { return !digits.rounds().empty(); }));
+  digits.agent(1).kill_now();
+  digits.start_agent(1);
+  EXPECT_EQ(outcome_of(digits).version, reference);
+  expect_after_crashes(options,
+                       reference,
+                       {"open.after_ledger:2",
+                        "fold.after:4",
+                        "finalise.after_commit:2",
+                        "publish.before_ledger:2"});
 }
 
 // What the codec left out is on the device's disk, and counts once.

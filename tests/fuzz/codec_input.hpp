@@ -18,14 +18,14 @@ struct CodecInput {
   std::uint16_t count = 0;  ///< elements
 };
 
-/// kind, bits or rank, log2 of bucket, 1/density, flags (entropy, Euclidean norm, least error),
-/// columns, count.
+/// kind, bits or rank, log2 of bucket, 1/density, flags (entropy, Euclidean norm, least error,
+/// shared rows), columns, count.
 inline std::array<std::byte, kCodecHeader> header_of(const CodecInput& input) {
   const Codec& codec = input.codec;
   const unsigned flags = (codec.entropy ? 1U : 0U) | (codec.norm == CodecNorm::l2 ? 2U : 0U) |
-                         (codec.least_error ? 4U : 0U);
+                         (codec.least_error ? 4U : 0U) | (codec.shares_rows ? 8U : 0U);
   return {static_cast<std::byte>(codec.kind),
-          static_cast<std::byte>(codec.kind == CodecKind::low_rank ? codec.rank : codec.bits),
+          static_cast<std::byte>(codec.kind >= CodecKind::low_rank ? codec.rank : codec.bits),
           static_cast<std::byte>(std::countr_zero(codec.bucket)),
           static_cast<std::byte>(static_cast<int>(1.0 / codec.density)),
           static_cast<std::byte>(flags),
@@ -45,6 +45,7 @@ inline CodecInput codec_of(std::span<const std::byte> header) {
   input.codec.entropy = (byte(4) & 1U) != 0;
   input.codec.norm = (byte(4) & 2U) != 0 ? CodecNorm::l2 : CodecNorm::maximum;
   input.codec.least_error = (byte(4) & 4U) != 0;
+  input.codec.shares_rows = (byte(4) & 8U) != 0;
   input.codec.columns = byte(5);
   input.count = static_cast<std::uint16_t>(byte(6) | byte(7) << 8U);
   return input;

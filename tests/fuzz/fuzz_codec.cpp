@@ -25,7 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::int64_t> lane(static_cast<std::size_t>(method.lane_elements(codec, count)));
   const std::vector<chorus::codec::FoldPart> part{{payload, 0x1.0p20}};
   method.fold(codec, count, part, kKeys, lane);
-  const double bound = method.lane_value_max(codec, static_cast<double>(kValueMax)) * 0x1.0p20;
+  const double bound =
+      method.lane_value_max(codec, count, static_cast<double>(kValueMax)) * 0x1.0p20;
   for (const std::int64_t sum : lane) {
     CHORUS_ASSERT(std::fabs(static_cast<double>(sum)) <= bound + 1.0);
   }

@@ -30,7 +30,7 @@ void write(const std::filesystem::path& path, std::span<const std::byte> bytes) 
 void write_payloads(const std::filesystem::path& folder) {
   std::vector<float> x(100);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) - 50.0F;
-  for (unsigned kind = 1; kind <= static_cast<unsigned>(chorus::CodecKind::low_rank); ++kind) {
+  for (unsigned kind = 1; kind <= static_cast<unsigned>(chorus::CodecKind::subspace); ++kind) {
     for (const bool entropy : {false, true}) {
       chorus::fuzz::CodecInput input{.codec = {}, .count = static_cast<std::uint16_t>(x.size())};
       input.codec.kind = static_cast<chorus::CodecKind>(kind);
@@ -52,7 +52,7 @@ void write_payloads(const std::filesystem::path& folder) {
 
 // A body of each form.
 void write_updates(const std::filesystem::path& folder) {
-  for (std::uint8_t choice = 0; choice < 9; ++choice) {
+  for (std::uint8_t choice = 0; choice < 10; ++choice) {
     const auto form = chorus::fuzz::update_form(choice);
     std::vector<float> delta(form.parameters());
     for (std::size_t i = 0; i < delta.size(); ++i) delta[i] = static_cast<float>(i * 37 % 101) - 50;
@@ -87,6 +87,7 @@ int main(int argc, char** argv) {
   }
   auto work = chorus::test::some_work();
   work.steps = chorus::test::two_steps();
+  work.basis = work.model;
   write(folder / "message" / "work_steps", tagged(work));
   const auto token = chorus::wire::encode_join_token(
       {"example.org:7440", chorus::test::sha256_of_byte(7), "secret"});

@@ -9,15 +9,16 @@
 namespace chorus::fuzz {
 
 inline codec::UpdateForm update_form(std::uint8_t choice) {
-  constexpr std::array<Codec, 9> kCodecs{{{},
-                                          {.entropy = true},
-                                          {.kind = CodecKind::uniform, .bucket = 64},
-                                          {.kind = CodecKind::rotated, .bits = 2, .bucket = 64},
-                                          {.kind = CodecKind::top_k, .density = 0.1},
-                                          {.kind = CodecKind::ternary, .density = 0.1},
-                                          {.kind = CodecKind::random_k, .density = 0.1},
-                                          {.kind = CodecKind::qsgd, .bits = 4, .entropy = true},
-                                          {.kind = CodecKind::low_rank, .rank = 2}}};
+  constexpr std::array<Codec, 10> kCodecs{{{},
+                                           {.entropy = true},
+                                           {.kind = CodecKind::uniform, .bucket = 64},
+                                           {.kind = CodecKind::rotated, .bits = 2, .bucket = 64},
+                                           {.kind = CodecKind::top_k, .density = 0.1},
+                                           {.kind = CodecKind::ternary, .density = 0.1},
+                                           {.kind = CodecKind::random_k, .density = 0.1},
+                                           {.kind = CodecKind::qsgd, .bits = 4, .entropy = true},
+                                           {.kind = CodecKind::low_rank, .rank = 2},
+                                           {.kind = CodecKind::subspace, .rank = 2}}};
   TensorLayout layout;
   layout.tensors = {{"a.weight", {9, 10}, 0, 90, false},
                     {"a.running_mean", {7}, 90, 7, true},

@@ -21,6 +21,9 @@ enum class CodecKind : std::uint8_t {
   ternary = 10,  ///< ±mean of the largest elements, Golomb-coded (STC, Sattler et al. 2019); biased
   /// Two thin factors of the tensor's matrix (PowerSGD, Vogels et al. 2019); biased.
   low_rank = 11,
+  /// One of the two factors, the other being the same for all devices of a round: PowerSGD's two
+  /// steps, one in each round (as in ACP-SGD, Zhang et al. 2023); biased.
+  subspace = 12,
 };
 
 /// What a bucket of qsgd is divided by.
@@ -34,9 +37,12 @@ struct Codec {
                                ///< rotated together: a power of two, 64..65536
   CodecNorm norm = CodecNorm::maximum;  ///< qsgd
   double density = 0.01;   ///< share of elements that is sent (top_k, random_k, ternary), (0, 1]
-  std::uint32_t rank = 4;  ///< columns of each factor (low_rank), 1..32
-  /// Of the matrix (low_rank): not to be set, the tensor's shape says it.
+  std::uint32_t rank = 4;  ///< columns of each factor (low_rank, subspace), 1..32
+  /// Of the matrix (low_rank, subspace): not to be set, the tensor's shape says it.
   std::uint32_t columns = 0;
+  /// Which factor the devices share (subspace): not to be set, the round says it. False: that of
+  /// the columns, and they send that of the rows.
+  bool shares_rows = false;
   bool least_error = false;  ///< rotated: the scale of least error rather than the unbiased one
   bool entropy = false;      ///< the payload is compressed further: lossless with f32; pays most
                              ///< where most codes are 0, as qsgd's with the Euclidean norm

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "common/crypto/digest.hpp"
 #include "tests/unit/client/src/session_harness.hpp"
 
 namespace chorus::client {
@@ -210,6 +211,70 @@ TEST(SessionMachine, StepsThatDoNotComeOutRightCostNoTry) {
   EXPECT_THAT(h.step(ModelBroken{broken}), file());  // the file's first failure
   h.receive(wire::Chunk{0}, 4096);
   EXPECT_THAT(h.step(ModelVerified{}), ElementsAre(StartTask{}));
+}
+
+wire::Work work_with_basis() {
+  wire::Work work = test::some_work();
+  work.basis = wire::ModelRef{sha256("a basis"), 44};
+  return work;
+}
+
+TEST(SessionMachine, FetchesTheBasisWhenTheModelIsThere) {
+  const auto fetch = [] {
+    return ElementsAre(ReceiveModel{0, 0, true}, Harness::sent(wire::Fetch{sha256("a basis"), 0}));
+  };
+  Harness h;
+  h.be_ready();
+  h.receive(work_with_basis());
+  h.step(ModelLookedUp{{4096, 0, 0}});
+  h.receive(wire::Chunk{0}, 4096);
+  EXPECT_THAT(h.step(ModelVerified{}), fetch());
+  EXPECT_EQ(h.machine.download(), (Download{.total = 44, .basis = true}));
+  EXPECT_THAT(h.receive(wire::Chunk{0}, 40), ElementsAre(KeepChunk{0, 40}));
+  EXPECT_THAT(h.receive(wire::Chunk{40}, 4), ElementsAre(KeepChunk{40, 4}, VerifyModel{}));
+  EXPECT_THAT(h.step(ModelVerified{}), ElementsAre(StartTask{}));
+
+  Harness cached;
+  cached.be_ready();
+  cached.receive(work_with_basis());
+  EXPECT_THAT(cached.step(ModelLookedUp{{4096, 4096, 0}}), fetch());
+  EXPECT_THAT(cached.receive(wire::Chunk{0}, 45), ElementsAre(Disconnect{})) << "beyond its end";
+}
+
+TEST(SessionMachine, FetchesABrokenBasisOnceMoreThenDeclines) {
+  Harness h;
+  h.be_ready();
+  h.receive(work_with_basis());
+  h.step(ModelLookedUp{{4096, 4096, 0}});
+  h.receive(wire::Chunk{0}, 44);
+  const Failure broken = fail(errc::digest_mismatch, "other bytes");
+  EXPECT_THAT(
+      h.step(ModelBroken{broken}),
+      ElementsAre(ReceiveModel{0, 0, true}, Harness::sent(wire::Fetch{sha256("a basis"), 0})));
+  h.receive(wire::Chunk{0}, 44);
+  EXPECT_THAT(
+      h.step(ModelBroken{broken}),
+      ElementsAre(Harness::sent(wire::Decline{kTask, errc::digest_mismatch, "other bytes"})));
+}
+
+// The server gives the task again, and the model is in the cache by then.
+TEST(SessionMachine, ATaskWhoseBasisCannotBeFetchedIsDropped) {
+  for (const bool verifying : {false, true}) {
+    Harness h;
+    h.be_ready();
+    h.receive(work_with_basis());
+    if (verifying) {
+      h.step(ModelLookedUp{{4096, 0, 0}});
+      h.receive(wire::Chunk{0}, 4096);
+    }
+    h.step(ConnectionLost{fail(errc::connection_failed, "gone")});
+    if (verifying) {
+      h.step(ModelVerified{});
+    } else {
+      h.step(ModelLookedUp{{4096, 4096, 0}});
+    }
+    EXPECT_EQ(h.machine.task(), Task::none) << verifying;
+  }
 }
 
 TEST(SessionMachine, DeclinesAModelItCannotExecute) {

@@ -45,7 +45,7 @@ TEST(CodecHostile, ChangedBytesAreRefusedOrDecode) {
   Rng rng(8);
   for (const auto& [name, codec] : every_codec()) {
     const auto payload = encode(codec, gaussian(300, 2), kKeys).value();
-    const double bound = method_of(codec).lane_value_max(codec, 100.0) * 20.0;
+    const double bound = method_of(codec).lane_value_max(codec, 300, 100.0) * 20.0;
     for (int r = 0; r < 300; ++r) {
       std::vector<std::byte> changed = payload;
       for (int c = 0; c < 3; ++c) {

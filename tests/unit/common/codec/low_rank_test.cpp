@@ -1,12 +1,12 @@
 // Factors of matrices whose singular values are known.
 #include <cmath>
-#include <numbers>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "common/codec/bytes.hpp"
 #include "common/codec/feedback.hpp"
+#include "tests/unit/common/codec/matrices.hpp"
 #include "tests/unit/common/codec/samples.hpp"
 
 namespace chorus::codec {
@@ -23,26 +23,8 @@ Codec of_rank(std::uint32_t rank) {
   return {.kind = CodecKind::low_rank, .rank = rank, .columns = kColumns};
 }
 
-/// Element i of the k-th of n orthonormal vectors (the discrete cosine transform's).
-double cosine(std::size_t k, std::size_t i, std::size_t n) {
-  const double scale = std::sqrt((k == 0 ? 1.0 : 2.0) / static_cast<double>(n));
-  const double at = (static_cast<double>(i) + 0.5) * static_cast<double>(k);
-  return scale * std::cos(std::numbers::pi * at / static_cast<double>(n));
-}
-
-/// A matrix with these singular values.
 std::vector<float> with_values(const std::vector<double>& sigma) {
-  std::vector<float> x(kRows * kColumns);
-  for (std::size_t i = 0; i < kRows; ++i) {
-    for (std::size_t j = 0; j < kColumns; ++j) {
-      double sum = 0.0;
-      for (std::size_t k = 0; k < sigma.size(); ++k) {
-        sum += sigma[k] * cosine(k, i, kRows) * cosine(k, j, kColumns);
-      }
-      x[i * kColumns + j] = static_cast<float>(sum);
-    }
-  }
-  return x;
+  return test::with_values(kRows, kColumns, sigma);
 }
 
 std::vector<float> decoded(const Codec& codec, const std::vector<float>& x, const Keys& keys) {

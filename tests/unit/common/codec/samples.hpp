@@ -27,7 +27,10 @@ inline std::vector<NamedCodec> every_codec() {
       {"random_k", {.kind = CodecKind::random_k, .density = 0.1}},
       {"ternary", {.kind = CodecKind::ternary, .density = 0.05}},
       {"low_rank", {.kind = CodecKind::low_rank, .rank = 2, .columns = 20}},
-      {"low_rank_wide", {.kind = CodecKind::low_rank, .rank = 1, .columns = 50}}};
+      {"low_rank_wide", {.kind = CodecKind::low_rank, .rank = 1, .columns = 50}},
+      {"subspace", {.kind = CodecKind::subspace, .rank = 2, .columns = 20}},
+      {"subspace_rows",
+       {.kind = CodecKind::subspace, .rank = 3, .columns = 10, .shares_rows = true}}};
   for (std::uint32_t bits = 1; bits <= 8; ++bits) {
     const std::string name = std::to_string(bits);
     all.push_back({"uniform" + name, {.kind = CodecKind::uniform, .bits = bits, .bucket = 128}});

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/limits.hpp"
+#include "common/codec/basis.hpp"
 
 namespace chorus::codec {
 namespace {
@@ -126,6 +127,40 @@ TEST(UpdateForm, LowRankTakesEachTensorAsAMatrix) {
             form.table_bytes() + 4 * (2 * (16 + 36) + 28 + long_factors + 2 * 70));
   EXPECT_EQ(bytes_max(of_columns(4096), 1025 * 4096), 4 * long_factors);
   EXPECT_EQ(bytes_max(kUniform, kPiece + 1), kPiece / 64 * (64 + 8) + 9);
+}
+
+TEST(UpdateForm, SubspaceHasABasisForEachPieceThatHasOne) {
+  TensorLayout layout;
+  layout.tensors = {{"a.weight", {20, 30}, 0, 600, false},
+                    {"a.bias", {20}, 600, 20, false},
+                    {"b.weight", {1025, 4096}, 620, 1025 * 4096, false}};
+  layout.parameters = 620 + 1025 * 4096;
+  const TrainPlan plan = plan_with({.kind = CodecKind::subspace, .rank = 2});
+  const auto first = UpdateForm::of(plan, layout).value();
+  ASSERT_EQ(first.pieces().size(), 5U);
+  EXPECT_EQ(first.basis_elements(), 2 * (30 + 3 * 4096U));
+  EXPECT_EQ(first.lane_elements(), 2 * 20 + 20 + 2 * 1025U);
+  EXPECT_TRUE(first.keys(0).basis.empty()) << "drawn";
+
+  auto basis = std::make_shared<Basis>();
+  basis->shares_rows = true;
+  const auto refused = UpdateForm::of(plan, layout, basis);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::shape_mismatch);
+  for (int i = 0; i < 2 * (20 + 1025); ++i) basis->values.push_back(static_cast<float>(i));
+  const auto next = UpdateForm::of(plan, layout, basis).value();
+  EXPECT_EQ(next.basis_elements(), basis->values.size());
+  EXPECT_EQ(next.lane_elements(), 2 * 30 + 20 + 2 * 3 * 4096U);
+  EXPECT_EQ(next.keys(0).basis.size(), 40U);
+  EXPECT_TRUE(next.keys(1).basis.empty()) << "a bias goes as it is";
+  EXPECT_EQ(next.keys(3).basis.front(), 40.0F + 2 * 342);
+  EXPECT_EQ(next.keys(4).basis.size(), 2 * 341U);
+  EXPECT_EQ(next.lane_value_max(1.0), first.lane_value_max(1.0)) << "sums of one scale";
+}
+
+TEST(UpdateForm, ABasisNeedsACodecThatHasOne) {
+  const auto basis = std::make_shared<Basis>(Basis{false, {1.0F}});
+  EXPECT_FALSE(UpdateForm::of(plan_with(kUniform), small(), basis));
 }
 
 // A matrix of which a piece has few rows only, and one that is a single row.

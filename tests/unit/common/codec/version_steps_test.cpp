@@ -140,7 +140,7 @@ TEST(Contracts, WhatIsLeftOutShrinks) {
       const auto x = some_values(3, 4096);
       std::vector<float> rest = x;
       std::vector<float> w(x.size());
-      for (std::uint64_t round = 0; round < 60; ++round) {
+      for (std::uint64_t round = 0; round < 80; ++round) {
         const Keys keys{round, round + 1000};
         const auto payload = encode(codec, rest, keys).value();
         std::vector<float> said(x.size());

@@ -65,6 +65,8 @@ TEST(PlanFeatures, EachHasItsName) {
        [](auto& p) {
          p.compression.emplace().tensors = {{"*.weight", {.kind = CodecKind::low_rank}}};
        }},
+      {{"compression", "compression.subspace"},
+       [](auto& p) { p.compression.emplace().codec.kind = CodecKind::subspace; }},
   };
   std::set<std::string_view> seen;
   for (const auto& [names, change] : cases) {

@@ -223,6 +223,25 @@ TEST(WorkMessage, EveryOptionArrives) {
       << "old devices must decline";
 }
 
+TEST(WorkMessage, NamesTheBasisOfItsRound) {
+  Work work = test::some_work();
+  TrainPlan plan;
+  plan.compression = Compression{.codec = {.kind = CodecKind::subspace, .rank = 3}};
+  work.plan = plan;
+  work.basis = ModelRef{work.model.sha256, limits::kBasisBytesMax};
+  const auto frame = encode(work).value();
+  const auto back = decode(FrameKind::work, std::span(frame).subspan(kHeaderBytes));
+  ASSERT_TRUE(back) << back.error().detail;
+  EXPECT_EQ(*back, Message(work));
+  refuses("work.basis.bytes: 268435457", [](auto& w) {
+    w.mutable_basis()->set_sha256(std::string(32, 'x'));
+    w.mutable_basis()->set_bytes(limits::kBasisBytesMax + 1);
+  });
+  refuses("work.basis.bytes: 0",
+          [](auto& w) { w.mutable_basis()->set_sha256(std::string(32, 'x')); });
+  refuses("work.basis.sha256", [](auto& w) { w.mutable_basis()->set_bytes(8); });
+}
+
 TEST(WorkMessage, SaysSinceWhenDifferencesCount) {
   Work work = test::some_work();
   TrainPlan plan;
@@ -285,8 +304,8 @@ TEST(WorkMessage, RefusesBadOptions) {
     to->set_kind(kind);
     return to;
   };
-  unsupported("compression.codec.kind: number 12",
-              [&](auto& w) { codec(w, static_cast<pb::CodecKind>(12)); });
+  unsupported("compression.codec.kind: number 13",
+              [&](auto& w) { codec(w, static_cast<pb::CodecKind>(13)); });
   unsupported("compression.codec.norm: number 3",
               [&](auto& w) { codec(w, pb::CODEC_QSGD)->set_norm(static_cast<pb::CodecNorm>(3)); });
   refuses("compression.codec: a codec with bits = 0",

@@ -504,6 +504,7 @@ TEST(JobCompression, NamesWhatIsWrong) {
   says("codec = \"uniform\"\ndensity = 0.1\n", "\"uniform\" does not take it");
   says("codec = \"top_k\"\ndensity = 0.0\n", "compress.density");
   says("codec = \"low_rank\"\nrank = 33\n", "compress.rank");
+  says("codec = \"subspace\"\nrank = 0\n", "compress.rank");
   says("codec = \"top_k\"\nrank = 2\n", "\"top_k\" does not take it");
   says("codec = \"f32\"\nfeedback = \"ef\"\n", "compress.feedback");
   says("codec = \"random_k\"\nfeedback = \"error\"\n", "no codec here leaves anything out");
@@ -514,6 +515,32 @@ TEST(JobCompression, NamesWhatIsWrong) {
   says("codec = \"f32\"\n[[compress.tensors]]\ntensors = \"convolution\"\ncodec = \"f16\"\n",
        "convolution");
   says("codec = \"f32\"\n[train]\nlocal = [\"*\"]\n", "nothing to send");
+}
+
+TEST(JobCompression, ASubspaceIsOfSumsAndStaysAsItIs) {
+  const std::string subspace = "[compress]\ncodec = \"subspace\"\nrank = 1\n";
+  EXPECT_EQ(parsed(with_model(subspace)).train.compression->feedback, Feedback::error);
+  const auto says = [](const std::string& rest, const std::string& what) {
+    const auto text = problems(with_model(rest));
+    EXPECT_NE(text.find(what), std::string::npos) << rest << text;
+  };
+  says(subspace + "[strategy]\nname = \"median\"\n[pace]\nmin_reports = 3\ngoal = 3\n",
+       "strategy \"median\" makes none");
+  says(subspace + "[compress.adapt]\nevery = 5\n", "the rank of \"subspace\" stays as it is");
+  says("[compress.down]\ncodec = \"subspace\"\n", "compress.down.codec");
+}
+
+TEST(JobCompression, DirectionsThatAreSharedHaveALimit) {
+  const auto said = [](std::uint64_t units) {
+    return problems(
+        "[job]\nname = \"j\"\n[compress]\ncodec = \"subspace\"\nrank = 32\n"
+        "[model]\ninput_shape = [64]\n[[model.layers]]\ntype = \"dense\"\nunits = " +
+        std::to_string(units) + "\n");
+  };
+  const std::uint64_t most = limits::kBasisBytesMax / (4 * 32) - 1;  // 4 bytes say which side
+  EXPECT_EQ(said(most).find("devices would share"), std::string::npos) << said(most);
+  EXPECT_NE(said(most + 1).find("compress.rank"), std::string::npos) << said(most + 1);
+  EXPECT_NE(said(most + 1).find("devices would share 268435460 bytes"), std::string::npos);
 }
 
 TEST(JobCompression, DifferencesAreForDevicesThatCountAlike) {

@@ -136,11 +136,18 @@ std::vector<float> FakeDevice::update_for(const Assignment& assignment, const st
   return base;
 }
 
+codec::UpdateForm FakeDevice::form_of(const Assignment& assignment) {
+  const auto basis = assignment.basis ? assignment.basis->basis : nullptr;
+  return codec::UpdateForm::of(
+             std::get<TrainPlan>(assignment.work.plan), assignment.model->layout(), basis)
+      .value();
+}
+
 std::vector<std::byte> FakeDevice::body_for(const Assignment& assignment, const std::string& name) {
   const auto values = update_for(assignment, name);
   const auto& plan = std::get<TrainPlan>(assignment.work.plan);
   if (plan.compression) {
-    const auto form = codec::UpdateForm::of(plan, assignment.model->layout()).value();
+    const auto form = form_of(assignment);
     return codec::encode_update(form, values).value();
   }
   const auto bytes = std::as_bytes(std::span(values));
@@ -204,7 +211,7 @@ asio::awaitable<void> FakeDevice::offer_difference(Assignment assignment) {
   offer.state_epoch = next.updates;
   codec::FeedbackMemory sent;
   sent.sent = next.sent;
-  const auto form = codec::UpdateForm::of(plan, assignment.model->layout()).value();
+  const auto form = form_of(assignment);
   auto body = codec::encode_update(form, values, sent).value();
   ++next.updates;
   memory.staged = std::move(next);

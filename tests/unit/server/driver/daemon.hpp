@@ -124,6 +124,8 @@ class FakeDevice final : public SessionLink, public std::enable_shared_from_this
   void leave() { daemon_.board->disconnected(key_); }
   /// What this device would send for a task. A "liar…" says −100 times what it should.
   static std::vector<float> update_for(const Assignment& assignment, const std::string& name);
+  /// Of the plan's compression and the round's basis.
+  static codec::UpdateForm form_of(const Assignment& assignment);
   /// The same as the plan's compression wants it.
   static std::vector<std::byte> body_for(const Assignment& assignment, const std::string& name);
   static wire::Offer offer_for(const Assignment& assignment, const std::string& name);

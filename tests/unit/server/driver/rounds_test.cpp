@@ -256,6 +256,12 @@ TEST(JobRunnerRestart, WithDifferencesAtAnyStepGivesTheSameModel) {
   expect_same_after_every_crash({}, kDifferences);
 }
 
+TEST(JobRunnerRestart, WithASubspaceAtAnyStepGivesTheSameModel) {
+  DaemonOptions options;
+  options.checkpoint_after = 1;
+  expect_same_after_every_crash(options, "[compress]\ncodec = \"subspace\"\nrank = 1\n");
+}
+
 // No sums: the updates stay in the journal until the round ends, whatever the checkpoints' size.
 TEST(JobRunnerRestart, OfAMedianAtAnyStepGivesTheSameModel) {
   DaemonOptions options;
