@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "chorus/kernels/codes.hpp"
 #include "chorus/kernels/kernels.hpp"
 
 namespace chorus::kernels {
@@ -121,20 +120,6 @@ void fold_f32(std::span<const FoldInput> inputs, std::span<std::int64_t> acc) no
     multipliers[k] = inputs[k].multiplier;
   }
   table().fold_f32(x.data(), multipliers.data(), inputs.size(), acc.data(), acc.size());
-}
-
-void fold_codes(std::span<const FoldCodes> inputs, std::span<std::int64_t> acc) noexcept {
-  require(!inputs.empty() && inputs.size() <= kFoldInputsMax, "fold_codes: 1 to 8 inputs");
-  std::array<const std::uint8_t*, kFoldInputsMax> codes{};
-  std::array<double, kFoldInputsMax> bases{};
-  std::array<double, kFoldInputsMax> units{};
-  for (std::size_t k = 0; k < inputs.size(); ++k) {
-    codes[k] = inputs[k].codes;
-    bases[k] = inputs[k].base;
-    units[k] = inputs[k].unit;
-  }
-  table().fold_codes(
-      codes.data(), bases.data(), units.data(), inputs.size(), acc.data(), acc.size());
 }
 
 void merge_i64(std::span<const std::int64_t> other, std::span<std::int64_t> acc) noexcept {

@@ -1,10 +1,13 @@
 // Forwards the kernels of compression to the variant in use.
+#include <algorithm>
 #include <array>
 #include <bit>
 
 #include "chorus/kernels/codes.hpp"
+#include "chorus/kernels/kernels.hpp"
 #include "kernels/code_table.hpp"
 #include "kernels/dispatch.hpp"
+#include "kernels/table.hpp"
 
 namespace chorus::kernels {
 namespace {
@@ -12,6 +15,96 @@ namespace {
 const CodeTable& code_table() noexcept {
   static constexpr std::array kTables{CHORUS_VARIANTS(CodeTable)};
   return *kTables[active_index()];
+}
+
+const Table& fold_table() noexcept {
+  static constexpr std::array kTables{CHORUS_VARIANTS(Table)};
+  return *kTables[active_index()];
+}
+
+constexpr unsigned kLookedUpBits = 4;  ///< codes of so many or fewer have a table of their values
+constexpr std::size_t kValues = 1U << kLookedUpBits;
+constexpr std::size_t kUnpacked = 512;  ///< codes at a time; of any width they are whole bytes
+
+using Values = std::array<float, kValues>;
+
+// Those of `bits` bits, again and again.
+constexpr Values repeated(const float* values, unsigned bits) noexcept {
+  Values all{};
+  const std::size_t mask = (std::size_t{1} << bits) - 1;
+  for (std::size_t c = 0; c < kValues; ++c) {
+    all[c] = values != nullptr ? values[c & mask] : static_cast<float>(c & mask);
+  }
+  return all;
+}
+
+// Codes that stand for themselves.
+constexpr std::array<Values, kLookedUpBits> kOwn{
+    repeated(nullptr, 1), repeated(nullptr, 2), repeated(nullptr, 3), repeated(nullptr, 4)};
+
+/// The inputs of a fold, as the loops take them.
+struct Inputs {
+  std::array<const std::uint8_t*, kFoldInputsMax> codes{};
+  std::array<double, kFoldInputsMax> bases{};
+  std::array<double, kFoldInputsMax> units{};
+
+  explicit Inputs(std::span<const FoldCodes> inputs) noexcept {
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      codes[k] = inputs[k].codes;
+      bases[k] = inputs[k].base;
+      units[k] = inputs[k].unit;
+    }
+  }
+};
+
+void fold_looked_up(unsigned bits,
+                    std::span<const FoldCodes> inputs,
+                    std::span<std::int64_t> acc) noexcept {
+  const Inputs all(inputs);
+  std::array<Values, kFoldInputsMax> values;
+  std::array<const float*, kFoldInputsMax> places{};
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    places[k] = kOwn[bits - 1].data();
+    if (inputs[k].values == nullptr) continue;
+    values[k] = repeated(inputs[k].values, bits);
+    places[k] = values[k].data();
+  }
+  fold_table().fold_packed(all.codes.data(),
+                           bits,
+                           places.data(),
+                           all.bases.data(),
+                           all.units.data(),
+                           inputs.size(),
+                           acc.data(),
+                           acc.size());
+}
+
+// At most kUnpacked of them.
+void fold_unpacked(unsigned bits,
+                   std::span<const FoldCodes> inputs,
+                   std::span<std::int64_t> acc) noexcept {
+  Inputs all(inputs);
+  std::array<std::array<std::uint8_t, kUnpacked>, kFoldInputsMax> codes;
+  for (std::size_t k = 0; k < inputs.size() && bits < 8; ++k) {
+    code_table().unpack(all.codes[k], bits, codes[k].data(), acc.size());
+    all.codes[k] = codes[k].data();
+  }
+  if (inputs.front().values == nullptr) {
+    fold_table().fold_codes(all.codes.data(),
+                            all.bases.data(),
+                            all.units.data(),
+                            inputs.size(),
+                            acc.data(),
+                            acc.size());
+    return;
+  }
+  std::array<std::array<float, kUnpacked>, kFoldInputsMax> x;
+  std::array<const float*, kFoldInputsMax> places{};
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    code_table().look_up(all.codes[k], inputs[k].values, x[k].data(), acc.size());
+    places[k] = x[k].data();
+  }
+  fold_table().fold_f32(places.data(), all.units.data(), inputs.size(), acc.data(), acc.size());
 }
 
 }  // namespace
@@ -59,6 +152,32 @@ void unpack_codes(std::span<const std::uint8_t> bytes,
   require(bits >= 1 && bits <= 8, "unpack_codes: 1 to 8 bits");
   require(bytes.size() == packed_bytes(codes.size(), bits), "unpack_codes: sizes do not fit");
   code_table().unpack(bytes.data(), bits, codes.data(), codes.size());
+}
+
+void fold_codes(unsigned bits,
+                std::span<const FoldCodes> inputs,
+                std::span<std::int64_t> acc) noexcept {
+  require(!inputs.empty() && inputs.size() <= kFoldInputsMax, "fold_codes: 1 to 8 inputs");
+  require(bits >= 1 && bits <= 8, "fold_codes: 1 to 8 bits");
+  const bool looked_up = inputs.front().values != nullptr;
+  require(!looked_up || bits <= kLookedUpBits, "fold_codes: values of more than 4 bits");
+  for (const FoldCodes& input : inputs) {
+    require((input.values != nullptr) == looked_up, "fold_codes: values of some inputs");
+    require(!looked_up || input.base == 0.0, "fold_codes: values and a base");
+  }
+  if (bits <= kLookedUpBits && fold_table().fold_packed != nullptr) {
+    return fold_looked_up(bits, inputs, acc);
+  }
+  std::array<FoldCodes, kFoldInputsMax> at{};
+  std::copy(inputs.begin(), inputs.end(), at.begin());
+  const auto now = std::span(at).first(inputs.size());
+  const std::size_t most = bits == 8 && !looked_up ? acc.size() : kUnpacked;
+  while (!acc.empty()) {
+    const std::size_t length = std::min(acc.size(), most);
+    fold_unpacked(bits, now, acc.first(length));
+    acc = acc.subspan(length);
+    for (FoldCodes& input : now) input.codes += length * bits / 8;
+  }
 }
 
 ValueRange range_f32(std::span<const float> x) noexcept {

@@ -21,13 +21,23 @@ struct Table {
   /// `count` inputs, 1..8: x[k] has n elements, multipliers[k] belongs to it.
   void (*fold_f32)(
       const float* const* x, const double* multipliers, size_t count, int64_t* acc, size_t n);
-  /// The same of codes: their addends are fma(units[k], codes[k][i], bases[k]).
+  /// The same of codes, a byte each: their addends are fma(units[k], codes[k][i], bases[k]).
   void (*fold_codes)(const uint8_t* const* codes,
                      const double* bases,
                      const double* units,
                      size_t count,
                      int64_t* acc,
                      size_t n);
+  /// The same of packed codes of 1 to 4 bits: fma(units[k], values[k][code], bases[k]). Values are
+  /// 16, again and again those of fewer codes. Null: unpack them.
+  void (*fold_packed)(const uint8_t* const* codes,
+                      unsigned bits,
+                      const float* const* values,
+                      const double* bases,
+                      const double* units,
+                      size_t count,
+                      int64_t* acc,
+                      size_t n);
   void (*merge_i64)(const int64_t* other, int64_t* acc, size_t n);
   void (*lane_mean_f32)(const int64_t* sum, double divisor, float* mean, size_t n);
   void (*add_scaled_f32)(const float* base, double alpha, const float* x, float* out, size_t n);

@@ -1,5 +1,6 @@
 #include "client/src/basis_store.hpp"
 
+#include <fmt/format.h>
 #include <utility>
 
 #include "common/base/try.hpp"
@@ -21,8 +22,9 @@ Result<void> BasisStore::verify() {
   const std::vector<std::byte> bytes = std::exchange(bytes_, {});
   const Sha256 found = sha256(bytes);
   if (found != wanted_.sha256) {
-    return fail(errc::digest_mismatch,
-                "the basis's SHA-256 is " + hex(found) + "; expected " + hex(wanted_.sha256));
+    return fail(
+        errc::digest_mismatch,
+        fmt::format("the basis's SHA-256 is {}; expected {}", hex(found), hex(wanted_.sha256)));
   }
   CHORUS_TRY(auto basis, codec::basis_from(bytes));
   basis_ = std::make_shared<const codec::Basis>(std::move(basis));

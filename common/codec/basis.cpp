@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <string>
+#include <fmt/format.h>
 #include <string_view>
 #include <utility>
 
@@ -94,15 +94,15 @@ std::uint64_t basis_bytes(std::uint64_t elements) noexcept {
 }
 
 Result<Basis> basis_from(std::span<const std::byte> bytes) {
-  if (bytes.size() < kHead || bytes.size() % sizeof(float) != 0) {
-    return fail(errc::malformed_message,
-                "a basis of " + std::to_string(bytes.size()) +
-                    " bytes; expected 4, and 4 for each of its numbers");
-  }
-  const auto side = load<std::uint32_t>(bytes, 0);
-  if (side > 1) {
-    return fail(errc::malformed_message,
-                "a basis of side " + std::to_string(side) + "; expected 0 (columns) or 1 (rows)");
+  const bool whole = bytes.size() >= kHead && bytes.size() % sizeof(float) == 0;
+  const std::uint32_t side = whole ? load<std::uint32_t>(bytes, 0) : 0;
+  if (!whole || side > 1) {
+    return fail(
+        errc::malformed_message,
+        fmt::format("a basis of {} bytes and side {}; expected 4, which say 0 (columns) or 1 "
+                    "(rows), and 4 for each number",
+                    bytes.size(),
+                    side));
   }
   Basis basis{side == 1, std::vector<float>((bytes.size() - kHead) / sizeof(float))};
   load_all(bytes.subspan(kHead), std::span(basis.values));

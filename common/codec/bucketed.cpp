@@ -260,23 +260,15 @@ void OnALine::fold_bucket(const Codec& codec,
                           std::span<const FoldPart> parts,
                           std::span<std::int64_t> lane) const {
   const Form of = form(codec);
-  const auto staging =
-      scratch<std::uint8_t, Scratch::fold>(of.bits == 8 ? 0 : parts.size() * bucket.codes);
   std::array<kernels::FoldCodes, kernels::kFoldInputsMax> inputs{};
   for (std::size_t k = 0; k < parts.size(); ++k) {
     const auto from = parts[k].payload.first(bytes_of(codec, bucket));
     const Line at = line(codec, from.first(of.header));
-    const std::span<const std::uint8_t> packed = as_codes(from.subspan(of.header));
-    inputs[k].codes = packed.data();
-    if (of.bits != 8) {
-      const auto codes = staging.subspan(k * bucket.codes, bucket.codes);
-      kernels::unpack_codes(packed, of.bits, codes);
-      inputs[k].codes = codes.data();
-    }
-    inputs[k].base = static_cast<double>(at.low) * parts[k].multiplier;
-    inputs[k].unit = at.step() * parts[k].multiplier;
+    inputs[k] = {.codes = as_codes(from.subspan(of.header)).data(),
+                 .base = static_cast<double>(at.low) * parts[k].multiplier,
+                 .unit = at.step() * parts[k].multiplier};
   }
-  kernels::fold_codes(std::span(inputs).first(parts.size()), lane);
+  kernels::fold_codes(of.bits, std::span(inputs).first(parts.size()), lane);
 }
 
 void OnALine::round_onto_line(const Codec& codec,

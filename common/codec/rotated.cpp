@@ -153,13 +153,35 @@ class Rotated final : public Bucketed {
               const Bucket& /*bucket*/,
               std::span<const std::byte> from,
               std::span<float> values) const final {
-    const auto scale = load<float>(from, 0);
     const auto codes = scratch<std::uint8_t, Scratch::codes>(values.size());
     kernels::unpack_codes(as_codes(from.subspan(4)), codec.bits, codes);
+    kernels::look_up_f32(codes, scaled_levels(codec, from), values);
+  }
+
+  void fold_bucket(const Codec& codec,
+                   const Bucket& bucket,
+                   std::span<const FoldPart> parts,
+                   std::span<std::int64_t> lane) const final {
+    std::array<std::array<float, kLevelsMax>, kernels::kFoldInputsMax> levels;
+    std::array<kernels::FoldCodes, kernels::kFoldInputsMax> inputs{};
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+      const auto from = parts[k].payload.first(bytes_of(codec, bucket));
+      levels.at(k) = scaled_levels(codec, from);
+      inputs.at(k) = {.codes = as_codes(from.subspan(4)).data(),
+                      .unit = parts[k].multiplier,
+                      .values = levels.at(k).data()};
+    }
+    kernels::fold_codes(codec.bits, std::span(inputs).first(parts.size()), lane);
+  }
+
+  /// What each code of a bucket stands for.
+  static std::array<float, kLevelsMax> scaled_levels(const Codec& codec,
+                                                     std::span<const std::byte> bucket) {
+    const auto scale = load<float>(bucket, 0);
     std::array<float, kLevelsMax> table{};
     const auto levels = levels_of(codec.bits);
     for (std::size_t i = 0; i < levels.size(); ++i) table.at(i) = scale * levels[i];
-    kernels::look_up_f32(codes, table, values);
+    return table;
   }
 
   static constexpr double kNormMin = 0x1.0p-100;  ///< below this everything is 0

@@ -95,6 +95,8 @@ void fold_codes_pass(
   }
   size_t i = 0;
   for (; i + kLine <= n; i += kLine) {
+    prefetch(acc, i + 2 * kFoldAhead);
+    prefetch(acc, i + 2 * kFoldAhead + kLine / 2);
     typename V::Sum sum[kVectors];
     for (size_t v = 0; v < kVectors; ++v) {
       sum[v] = V::begin(V::load_i64(acc + i + v * V::kLanes));

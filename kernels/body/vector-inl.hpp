@@ -98,11 +98,13 @@ RawStats stats_f32(const float* x, size_t n) {
   return {max_bits, sums[0]};
 }
 
+/// @param fold_packed  of the instruction set's own
 template <class V>
-constexpr Table table_of(const char* name) {
+constexpr Table table_of(const char* name, decltype(Table::fold_packed) fold_packed = nullptr) {
   return {name,
           fold_f32<V>,
           fold_codes<V>,
+          fold_packed,
           merge_i64<V>,
           lane_mean_f32<V>,
           add_scaled_f32<V>,

@@ -81,7 +81,14 @@ RawStats stats_f32(const float* x, size_t n) {
 
 }  // namespace
 
-constinit const Table kRefTable = {
-    "ref", fold_f32, fold_codes, merge_i64, lane_mean_f32, add_scaled_f32, subtract_f32, stats_f32};
+constinit const Table kRefTable = {"ref",
+                                   fold_f32,
+                                   fold_codes,
+                                   nullptr,
+                                   merge_i64,
+                                   lane_mean_f32,
+                                   add_scaled_f32,
+                                   subtract_f32,
+                                   stats_f32};
 
 }  // namespace chorus::kernels

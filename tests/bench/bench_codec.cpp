@@ -95,6 +95,8 @@ const bench::Tasks& tasks() {
       {"fold_f32", [](auto n) { return folding({.kind = CodecKind::f32}, n); }},
       {"fold8", [](auto n) { return folding({.kind = CodecKind::uniform, .bits = 8}, n); }},
       {"fold4", [](auto n) { return folding({.kind = CodecKind::uniform, .bits = 4}, n); }},
+      {"fold_eden4",
+       [](auto n) { return folding({.kind = CodecKind::rotated, .bits = 4, .bucket = 8192}, n); }},
       {"quantise8", [](auto n) { return encoding({.kind = CodecKind::uniform, .bits = 8}, n); }},
       {"quantise4", [](auto n) { return encoding({.kind = CodecKind::uniform, .bits = 4}, n); }},
       {"bf16", [](auto n) { return encoding({.kind = CodecKind::bf16}, n); }},

@@ -110,7 +110,21 @@ std::vector<std::uint64_t> results(std::string_view variant, std::size_t n, std:
     for (std::size_t k = 0; k < count; ++k) {
       inputs.push_back({eight.data(), -0x1.8p40 * static_cast<double>(k), 1.0e9 / 3.0 + 0.5});
     }
-    kernels::fold_codes(inputs, lane);
+    kernels::fold_codes(8, inputs, lane);
+  }
+  // Packed, at the end of what may be read.
+  const std::vector<float> levels = awkward_floats(16, 9);
+  for (unsigned bits = 1; bits <= 7; ++bits) {
+    Placed<std::uint8_t> packed(kernels::packed_bytes(n, bits), offset);
+    kernels::pack_codes(some_codes(n, bits), bits, packed.span());
+    for (std::size_t count = 1; count <= kernels::kFoldInputsMax; ++count) {
+      std::vector<kernels::FoldCodes> lines(count, {packed.span().data(), -0x1.8p40, 1.0e9 / 3.0});
+      kernels::fold_codes(bits, lines, lane);
+      if (bits > 4) continue;
+      std::vector<kernels::FoldCodes> looked_up(
+          count, {packed.span().data(), 0.0, 0x1.8p20 / 3.0, levels.data()});
+      kernels::fold_codes(bits, looked_up, lane);
+    }
   }
   for (const std::int64_t sum : lane) all.push_back(static_cast<std::uint64_t>(sum));
 

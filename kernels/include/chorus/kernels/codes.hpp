@@ -101,13 +101,19 @@ std::size_t elements_above(std::span<const float> x,
 
 /// One contribution of codes to a fold; base and unit have the weight and the lane's scale in them.
 struct FoldCodes {
-  const std::uint8_t* codes = nullptr;  ///< u8[acc.size()]
+  const std::uint8_t* codes = nullptr;  ///< acc.size() of them, packed
   double base = 0.0;
   double unit = 0.0;
+  /// f32[2^bits]: what each code stands for, with at most 4 bits and base 0; null: itself. All
+  /// inputs have it, or none.
+  const float* values = nullptr;
 };
 
-/// acc[i] += Σ_k round_half_even(fma(unit_k, codes_k[i], base_k))
+/// acc[i] += Σ_k round_half_even(fma(unit_k, value of codes_k[i], base_k))
+/// @param bits    of a code, 1..8
 /// @param inputs  1..kFoldInputsMax; each addend below 2^62 in magnitude
-void fold_codes(std::span<const FoldCodes> inputs, std::span<std::int64_t> acc) noexcept;
+void fold_codes(unsigned bits,
+                std::span<const FoldCodes> inputs,
+                std::span<std::int64_t> acc) noexcept;
 
 }  // namespace chorus::kernels
