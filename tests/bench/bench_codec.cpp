@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <memory>
 #include <numeric>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "chorus/kernels/training.hpp"
 #include "common/base/rng.hpp"
 #include "common/codec/method.hpp"
+#include "common/tensor/aligned_buffer.hpp"
 #include "tests/bench/orders.hpp"
 
 namespace chorus {
@@ -21,17 +23,21 @@ constexpr std::size_t kUpdates = kernels::kFoldInputsMax;
 constexpr std::size_t kTile = 16384;
 constexpr codec::Keys kKeys{.round = 1, .device = 2};
 
-std::vector<float> values(std::size_t n) {
+/// On huge pages, as what a device trains and what a server sums are.
+template <class T>
+using Block = std::shared_ptr<tensor::AlignedBuffer<T>>;
+
+Block<float> values(std::size_t n) {
   Rng rng(3);
-  std::vector<float> x(n);
-  for (float& value : x) value = static_cast<float>(rng.normal());
+  auto x = std::make_shared<tensor::AlignedBuffer<float>>(n);
+  for (float& value : *x) value = static_cast<float>(rng.normal());
   return x;
 }
 
 Task encoding(const Codec& codec, std::size_t n) {
   return {[codec, x = values(n), payload = std::vector<std::byte>()]() mutable {
     payload.clear();
-    codec::method_of(codec).encode(codec, x, kKeys, payload);
+    codec::method_of(codec).encode(codec, x->span(), kKeys, payload);
   }};
 }
 
@@ -49,35 +55,39 @@ Codec subspace_of(std::size_t n) {
 
 // Eight updates in tiles, as a lane folds them.
 Task folding(const Codec& codec, std::size_t n, std::size_t tile = kTile) {
-  std::vector<std::vector<std::byte>> payloads;
+  using Bytes = tensor::AlignedBuffer<std::byte>;
+  using Lane = tensor::AlignedBuffer<std::int64_t>;
+  const Block<float> x = values(n);
+  std::vector<Block<std::byte>> payloads;
   for (std::size_t k = 0; k < kUpdates; ++k) {
-    payloads.push_back(codec::encode(codec, values(n), {.round = 1, .device = k}).value());
+    const auto payload = codec::encode(codec, x->span(), {.round = 1, .device = k}).value();
+    payloads.push_back(std::make_shared<Bytes>(payload.size()));
+    std::copy(payload.begin(), payload.end(), payloads.back()->begin());
   }
   const codec::Method& method = codec::method_of(codec);
-  std::vector<std::int64_t> sums(static_cast<std::size_t>(method.lane_elements(codec, n)));
-  return {[codec, n, tile, payloads, &method, lane = std::move(sums)]() mutable {
-            const auto at = [&](std::size_t elements) {
-              return static_cast<std::size_t>(method.lane_elements(codec, elements));
-            };
+  const auto at = [&method, codec](std::size_t elements) {
+    return static_cast<std::size_t>(method.lane_elements(codec, elements));
+  };
+  const auto lane = std::make_shared<Lane>(at(n), tensor::Fill::zero);
+  return {[codec, n, tile, payloads, &method, at, lane] {
             for (std::size_t first = 0; first < n; first += tile) {
               const std::size_t count = std::min(tile, n - first);
+              const auto begin = static_cast<std::size_t>(method.bytes_max(codec, first));
               std::vector<codec::FoldPart> parts;
               for (const auto& payload : payloads) {
-                const auto begin = static_cast<std::size_t>(method.bytes_max(codec, first));
-                parts.push_back({std::span(payload).subspan(begin), 300.0 * 0x1.0p30});
+                parts.push_back({payload->span().subspan(begin), 300.0 * 0x1.0p30});
               }
-              method.fold(
-                  codec, count, parts, kKeys, std::span(lane).subspan(at(first), at(count)));
+              method.fold(codec, count, parts, kKeys, lane->span().subspan(at(first), at(count)));
             }
           },
           kUpdates};
 }
 
 Task transforming(std::size_t block, std::size_t n) {
-  return {[block, x = values(n)]() mutable {
-    const std::size_t width = block == 0 ? std::bit_floor(x.size()) : block;
-    for (std::size_t first = 0; first + width <= x.size(); first += width) {
-      const std::span<float> part = std::span(x).subspan(first, width);
+  return {[block, x = values(n)] {
+    const std::size_t width = block == 0 ? std::bit_floor(x->size()) : block;
+    for (std::size_t first = 0; first + width <= x->size(); first += width) {
+      const std::span<float> part = x->span().subspan(first, width);
       kernels::flip_signs_f32(first, part);
       kernels::hadamard_f32(part);
       kernels::scale_f32(0.01F, part);  // or values would grow from turn to turn
@@ -86,7 +96,7 @@ Task transforming(std::size_t block, std::size_t n) {
 }
 
 Task reading(std::size_t n) {
-  return {[x = values(n)] { static_cast<void>(kernels::stats_f32(x)); }};
+  return {[x = values(n)] { static_cast<void>(kernels::stats_f32(x->span())); }};
 }
 
 const bench::Tasks& tasks() {
