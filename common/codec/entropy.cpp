@@ -4,9 +4,8 @@
 //   1 stored  as it is: the other ways would not be shorter
 //   2 zstd    elements of 2 or 4 bytes byte by byte, all first ones, all second ones, …, so that
 //             signs and exponents, which are alike, lie together
-//   3 rANS    for buckets of codes: their headers; u16 how often each code comes, in 4096 parts,
-//   for
-//             each of the 2^bits; then the state and the bytes of rans.hpp
+//   3 rANS    for buckets of codes: their headers; u16 how often each of the 2^bits codes comes, in
+//             4096 parts; then the state and the bytes of rans.hpp
 //   error     the other's
 #include <algorithm>
 #include <numeric>

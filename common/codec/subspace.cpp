@@ -2,23 +2,22 @@
 // share (basis.hpp), so that a sum of payloads is the payload of the sum.
 //
 //   matrix    M, rows × columns: a tensor by its first dimension, or some rows of it
-//   basis     V, orthonormal: f32[r][columns] in one round, f32[rows][r] in the next; at first
-//   random payload   f32 M·Vᵀ, [rows][r]; or Vᵀ·M, [r][columns]. M as it is where a dimension is <=
-//   r value     (M·Vᵀ)·V, or V·(Vᵀ·M): the nearest to M with rows, or columns, in the span of V
-//   lane      holds payloads; the mean is multiplied by V once for all updates, and made
-//   orthonormal
-//             it is the next round's basis: over the rounds this is subspace iteration, whose span
+//   basis     V, orthonormal: f32[r][columns] in one round, f32[rows][r] in the next; random first
+//   payload   f32 M·Vᵀ, [rows][r]; or Vᵀ·M, [r][columns]; M as it is if a dimension is r or less
+//   value     (M·Vᵀ)·V, or V·(Vᵀ·M): the nearest to M with rows, or columns, in the span of V
+//   lane      holds payloads; the mean is multiplied by V once for all updates. Made orthonormal it
+//             is the next round's basis: over the rounds this is subspace iteration, whose span
 //             becomes that of the largest singular vectors of what the devices learn in common
 //   error     biased, to be used with error feedback: ‖M‖² − ‖M·Vᵀ‖²; (1 − r/columns)·‖M‖² on
 //             average with the first round's V, and with a V that has converged the sum of the
 //             squares of all but the r largest singular values (Eckart, Young 1936)
 //   source    Vogels et al. 2019, "PowerSGD: practical low-rank gradient compression for
-//             distributed optimization", whose two steps each wait for all devices; with one of
-//             them in each round: Zhang et al. 2023, "Evaluation and optimization of gradient
-//             compression for distributed deep learning" (ACP-SGD)
+//             distributed optimization", whose two steps each wait for all devices; one in each
+//             round: Zhang et al. 2023, "Evaluation and optimization of gradient compression for
+//             distributed deep learning" (ACP-SGD)
 #include <algorithm>
 #include <cmath>
-#include <string>
+#include <limits>
 
 #include "chorus/kernels/kernels.hpp"
 #include "common/base/assert.hpp"
@@ -46,6 +45,12 @@ Factors with_basis(const Codec& codec, std::uint64_t count, const Keys& keys) {
   return factors;
 }
 
+/// Of so many elements of magnitude 1, as float32 sums have it: a coordinate is at most that.
+double largest_norm(std::size_t length) {
+  const auto elements = static_cast<double>(length);
+  return std::sqrt(elements) * (1.0 + 0x1.0p-16 + elements * 0x1.0p-23);
+}
+
 class Subspace final : public Method {
   std::uint64_t bytes_max(const Codec& codec, std::uint64_t count) const final {
     return sizeof(float) * lane_elements(codec, count);
@@ -58,13 +63,11 @@ class Subspace final : public Method {
     return std::uint64_t{shape.rank} * (codec.shares_rows ? shape.columns : shape.rows);
   }
   bool lane_is_turned(const Codec& codec) const final { return codec.columns != 0; }
-  // A coordinate is at most the norm of a row or a column, by a rounding more; of the longer one,
-  // so that it is the same for both sides.
+  // Of the longer side, so that sums have room in all rounds.
   double lane_value_max(const Codec& codec, std::uint64_t count, double value_max) const final {
     if (basis_elements(codec, count) == 0) return value_max;
     const MatrixShape shape(codec, count);
-    const auto length = static_cast<double>(std::max(shape.rows, shape.columns));
-    return value_max * std::sqrt(length) * (1.0 + 0x1.0p-16);
+    return value_max * largest_norm(std::max(shape.rows, shape.columns));
   }
 
   void encode(const Codec& codec,
@@ -87,7 +90,12 @@ class Subspace final : public Method {
                      std::uint64_t count,
                      std::span<const std::byte> payload,
                      float value_max) const final {
-    const double most = lane_value_max(codec, count, static_cast<double>(value_max));
+    double most = value_max;
+    if (basis_elements(codec, count) > 0) {
+      const MatrixShape shape(codec, count);
+      most *= largest_norm(codec.shares_rows ? shape.rows : shape.columns);
+    }
+    most = std::min<double>(most, std::numeric_limits<float>::max());
     return f32().check({}, lane_elements(codec, count), payload, static_cast<float>(most));
   }
 

@@ -1,11 +1,13 @@
 #include "common/codec/update.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "chorus/kernels/kernels.hpp"
+#include "chorus/kernels/training.hpp"
 #include "common/base/assert.hpp"
 #include "common/base/try.hpp"
 #include "common/codec/feedback.hpp"
@@ -17,6 +19,16 @@ namespace {
 template <class T>
 std::span<T> of_piece(std::span<T> all, const Piece& piece) {
   return all.subspan(static_cast<std::size_t>(piece.first), static_cast<std::size_t>(piece.count));
+}
+
+// What all directions leave out because it cancels in the mean (devices that learn from unlike data
+// pull against each other where a model has settled) would be kept anew in every round, and come at
+// once when one of those devices stays away.
+void bound_memory(std::span<const float> x, std::span<float> memory) {
+  constexpr double kUpdates = 10.0;
+  const double most = kUpdates * std::sqrt(kernels::stats_f32(x).sum_squares);
+  const double norm = std::sqrt(kernels::stats_f32(memory).sum_squares);
+  if (most > 0.0 && norm > most) kernels::scale_f32(static_cast<float>(most / norm), memory);
 }
 
 Result<std::vector<std::byte>> encode_piece(const Piece& piece,
@@ -39,6 +51,7 @@ Result<std::vector<std::byte>> encode_piece(const Piece& piece,
                 piece.codec, x, error, memory.momentum, of_piece(memory.velocity, piece), keys)
           : encode_with_error(piece.codec, x, error, keys));
   std::copy(sent.memory.begin(), sent.memory.end(), error.begin());
+  if (has_basis(piece.codec)) bound_memory(x, error);
   return std::move(sent.payload);
 }
 

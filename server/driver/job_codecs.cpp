@@ -55,19 +55,19 @@ Result<JobCodecs::State> JobCodecs::stored(RoundId round) const {
     state.plan = Plan{row->first_round, std::move(tensors)};
   }
   if (has_basis()) {
-    CHORUS_TRY(state.basis, stored_basis(round));
+    CHORUS_TRY(state.basis, stored_basis());
   }
   return state;
 }
 
 // Null before the first round has been published.
-Result<std::shared_ptr<const BasisOffer>> JobCodecs::stored_basis(RoundId round) const {
-  CHORUS_TRY(auto row, context_.ledger->round_basis(config_.round.job, round));
-  if (!row) return std::shared_ptr<const BasisOffer>();
-  CHORUS_TRY(auto basis, codec::basis_from(row->basis));
+Result<std::shared_ptr<const BasisOffer>> JobCodecs::stored_basis() const {
+  CHORUS_TRY(auto bytes, context_.ledger->round_basis(config_.round.job));
+  if (bytes.empty()) return std::shared_ptr<const BasisOffer>();
+  CHORUS_TRY(auto basis, codec::basis_from(bytes));
   BasisOffer offer;
-  offer.ref = {sha256(row->basis), row->basis.size()};
-  offer.bytes = std::move(row->basis);
+  offer.ref = {sha256(bytes), bytes.size()};
+  offer.bytes = std::move(bytes);
   offer.basis = std::make_shared<const codec::Basis>(std::move(basis));
   return std::make_shared<const BasisOffer>(std::move(offer));
 }

@@ -57,7 +57,7 @@ class JobCodecs {
  private:
   bool due(RoundId round) const;
   bool has_basis() const noexcept;
-  Result<std::shared_ptr<const BasisOffer>> stored_basis(RoundId round) const;
+  Result<std::shared_ptr<const BasisOffer>> stored_basis() const;
   Result<std::shared_ptr<const VersionReader>> version_before(const Sha256& current) const;
   /// Nothing if the model has not changed.
   boost::asio::awaitable<Result<std::vector<PlannedTensor>>> measure(

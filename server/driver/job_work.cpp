@@ -100,9 +100,11 @@ Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> chec
   }
   // Payloads that are folded at the same time, and what a codec makes of them.
   const std::uint64_t read = 2 * work.form->largest_payload() * limits::kFoldBatch;
+  // Directions as they travel, as numbers, and those of the next round.
+  const std::uint64_t shared = 3 * sizeof(float) * work.form->basis_elements();
   const std::uint64_t bytes =
       all_at_once ? combine_bytes(context_, *work.form, config_.round.pace.goal)
-                  : elements * sizeof(std::int64_t) + context_.compute_threads * read;
+                  : elements * sizeof(std::int64_t) + context_.compute_threads * read + shared;
   auto memory = context_.memory->take(bytes);
   if (!memory) {
     return fail(errc::busy,
@@ -348,11 +350,8 @@ asio::awaitable<void> JobRunner::publish_round(PublishRound action) {
     version.created_at = *row.closed_at;
     version.change = work->change;
     version.sent = work->sent;
+    version.next_basis = work->basis;
     CHORUS_FAIL_POINT("publish.before_ledger");
-    if (!work->basis.empty()) {
-      const RoundId next{row.round.value + 1};
-      CHORUS_OK(context_.ledger->add_round_basis({row.job, next, work->basis}));
-    }
     CHORUS_OK(context_.ledger->publish_round(row, version, parts));
     CHORUS_FAIL_POINT("publish.after_ledger");
     CHORUS_TRY(downlink, downlink_.stored(false));
@@ -465,6 +464,7 @@ asio::awaitable<void> JobRunner::store_job_state(JobState state, std::string why
     const bool over = state == JobState::finished || state == JobState::stopped;
     if (!over) return {};
     CHORUS_OK(downlink_.remove_all());
+    CHORUS_OK(context_.ledger->remove_round_basis(row_.job));
     return differences_.prune(RoundId{std::numeric_limits<std::uint64_t>::max()});
   };
   const auto written = co_await net::run_on(context_.store, std::move(write));

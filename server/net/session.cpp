@@ -182,6 +182,7 @@ Session::Async<Session::Next> Session::handle_device(wire::Message message) {
   CHORUS_CO_TRY(const bool answered, co_await answer_common(message));
   if (answered) co_return Next{};
   if (std::holds_alternative<wire::Ready>(message)) {
+    if (assignment_) assignment_->basis.reset();  // it may be large; the task is over
     auto ready = [this] { services_.board->ready(key_); };
     CHORUS_CO_OK(co_await net::run_on(services_.context->control, std::move(ready)));
     co_return Next{};

@@ -113,11 +113,11 @@ class Ledger {
   virtual Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const = 0;
 
   // -- bases --
-  /// Behaviour: as add_codec_plan; bases that no round from the one before on follows go.
-  virtual Result<void> add_round_basis(const RoundBasisRow& basis) = 0;
-  /// Behaviour: as codec_plan.
-  virtual Result<std::optional<RoundBasisRow>> round_basis(const JobId& job,
-                                                           RoundId round) const = 0;
+  /// Behaviour: what devices share in the rounds after the newest version (VersionRow::next_basis),
+  /// as it travels; empty without one.
+  virtual Result<std::vector<std::byte>> round_basis(const JobId& job) const = 0;
+  /// Behaviour: the job is over.
+  virtual Result<void> remove_round_basis(const JobId& job) = 0;
 
   // -- differences --
   /// Behaviour: what devices have sent counts from this round on. Repeating it changes nothing.

@@ -286,37 +286,26 @@ Result<std::optional<CodecPlanRow>> SqliteLedger::codec_plan(const JobId& job,
   return std::optional(std::move(row));
 }
 
-Result<void> SqliteLedger::add_round_basis(const RoundBasisRow& basis) {
-  CHORUS_TRY(auto transaction, Transaction::begin(db_));
-  CHORUS_OK(Statement(db_,
-                      "INSERT INTO round_basis VALUES (?1, ?2, ?3) "
-                      "ON CONFLICT (job, first_round) DO NOTHING")
-                .text(basis.job.value)
-                .u64(basis.first_round.value)
-                .blob(basis.basis)
-                .run());
-  CHORUS_OK(Statement(db_,
-                      "DELETE FROM round_basis WHERE job = ?1 AND first_round < (SELECT "
-                      "max(first_round) FROM round_basis WHERE job = ?1 AND first_round < ?2)")
-                .text(basis.job.value)
-                .u64(basis.first_round.value)
-                .run());
-  return transaction.commit();
+// @pre within a transaction
+Result<void> SqliteLedger::replace_basis(const JobId& job, const std::vector<std::byte>& basis) {
+  CHORUS_OK(remove_round_basis(job));
+  return Statement(db_, "INSERT INTO round_basis VALUES (?1, ?2)")
+      .text(job.value)
+      .blob(basis)
+      .run();
 }
 
-Result<std::optional<RoundBasisRow>> SqliteLedger::round_basis(const JobId& job,
-                                                               RoundId round) const {
-  Statement find(db_,
-                 "SELECT first_round, basis FROM round_basis WHERE job = ?1 AND first_round <= ?2 "
-                 "ORDER BY first_round DESC LIMIT 1");
-  CHORUS_TRY(const bool found, find.text(job.value).u64(round.value).step());
-  if (!found) return std::optional<RoundBasisRow>();
-  RoundBasisRow row;
-  row.job = job;
-  row.first_round.value = find.take_u64();
-  row.basis = find.take_bytes();
+Result<std::vector<std::byte>> SqliteLedger::round_basis(const JobId& job) const {
+  Statement find(db_, "SELECT basis FROM round_basis WHERE job = ?1");
+  CHORUS_TRY(const bool found, find.text(job.value).step());
+  std::vector<std::byte> basis;
+  if (found) basis = find.take_bytes();
   CHORUS_OK(find.checked());
-  return std::optional(std::move(row));
+  return basis;
+}
+
+Result<void> SqliteLedger::remove_round_basis(const JobId& job) {
+  return Statement(db_, "DELETE FROM round_basis WHERE job = ?1").text(job.value).run();
 }
 
 Result<void> SqliteLedger::add_audit(const std::vector<AuditRow>& rows) {

@@ -169,6 +169,7 @@ Result<void> SqliteLedger::publish_round(const RoundRow& round,
   RoundRow closed = round;
   if (!closed.closed_at) closed.closed_at = version.created_at;
   CHORUS_OK(insert_version(version));
+  if (!version.next_basis.empty()) CHORUS_OK(replace_basis(version.job, version.next_basis));
   CHORUS_OK(close_round(closed, RoundState::published, version.sha256, receipts));
   CHORUS_OK(Statement(db_,
                       "UPDATE job SET current_version = ?2, last_round = max(last_round, ?3) "

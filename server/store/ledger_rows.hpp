@@ -101,6 +101,8 @@ struct VersionRow {
   bool kept = true;                  ///< its file is there
   ChangeInfo change{};               ///< from the version before, when versions travel compressed
   std::optional<BodyDigest> sent{};  ///< of the mean of what devices have sent (changes.hpp)
+  /// What devices share after it (common/codec/basis.hpp). Written only: round_basis() reads it.
+  std::vector<std::byte> next_basis{};
 };
 
 /// Of one device.
@@ -115,13 +117,6 @@ struct CodecPlanRow {
   JobId job;
   RoundId first_round;
   std::string plan;
-};
-
-/// What devices share from a round on (common/codec/basis.hpp), as it travels.
-struct RoundBasisRow {
-  JobId job;
-  RoundId first_round;
-  std::vector<std::byte> basis;
 };
 
 struct AuditRow {

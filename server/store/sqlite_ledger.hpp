@@ -67,8 +67,8 @@ class SqliteLedger final : public Ledger {
   Result<void> add_codec_plan(const CodecPlanRow& plan) override;
   Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const override;
 
-  Result<void> add_round_basis(const RoundBasisRow& basis) override;
-  Result<std::optional<RoundBasisRow>> round_basis(const JobId& job, RoundId round) const override;
+  Result<std::vector<std::byte>> round_basis(const JobId& job) const override;
+  Result<void> remove_round_basis(const JobId& job) override;
 
   Result<void> begin_differences(const JobId& job, RoundId first) override;
   Result<RoundId> differences_since(const JobId& job, RoundId round) const override;
@@ -92,6 +92,7 @@ class SqliteLedger final : public Ledger {
   Result<void> check_device(const std::string& public_key_sha256, const DeviceRow& device) const;
 
   // ledger_jobs.cpp
+  Result<void> replace_basis(const JobId& job, const std::vector<std::byte>& basis);
   Result<void> insert_version(const VersionRow& version);
 
   // ledger_rounds.cpp

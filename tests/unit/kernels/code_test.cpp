@@ -112,18 +112,28 @@ std::vector<std::uint64_t> results(std::string_view variant, std::size_t n, std:
     }
     kernels::fold_codes(8, inputs, lane);
   }
-  // Packed, at the end of what may be read.
-  const std::vector<float> levels = awkward_floats(16, 9);
+  // Packed, each in memory of its own, so that a sanitizer sees a read beyond it.
   for (unsigned bits = 1; bits <= 7; ++bits) {
-    Placed<std::uint8_t> packed(kernels::packed_bytes(n, bits), offset);
-    kernels::pack_codes(some_codes(n, bits), bits, packed.span());
+    std::vector<std::vector<std::uint8_t>> packed;
+    std::vector<std::vector<float>> levels;
+    for (std::size_t k = 0; k < kernels::kFoldInputsMax; ++k) {
+      std::vector<std::uint8_t> own = some_codes(n + k, bits);
+      own.erase(own.begin(), own.begin() + static_cast<std::ptrdiff_t>(k));
+      packed.emplace_back(kernels::packed_bytes(n, bits));
+      packed.back().shrink_to_fit();
+      kernels::pack_codes(own, bits, packed.back());
+      levels.push_back(awkward_floats(std::size_t{1} << bits, 9 + k));
+    }
     for (std::size_t count = 1; count <= kernels::kFoldInputsMax; ++count) {
-      std::vector<kernels::FoldCodes> lines(count, {packed.span().data(), -0x1.8p40, 1.0e9 / 3.0});
+      std::vector<kernels::FoldCodes> lines;
+      std::vector<kernels::FoldCodes> looked_up;
+      for (std::size_t k = 0; k < count; ++k) {
+        const auto number = static_cast<double>(k + 1);
+        lines.push_back({packed[k].data(), -0x1.8p40 * number, 1.0e9 / 3.0 * number});
+        looked_up.push_back({packed[k].data(), 0.0, 0x1.8p20 / number, levels[k].data()});
+      }
       kernels::fold_codes(bits, lines, lane);
-      if (bits > 4) continue;
-      std::vector<kernels::FoldCodes> looked_up(
-          count, {packed.span().data(), 0.0, 0x1.8p20 / 3.0, levels.data()});
-      kernels::fold_codes(bits, looked_up, lane);
+      if (bits <= 4) kernels::fold_codes(bits, looked_up, lane);
     }
   }
   for (const std::int64_t sum : lane) all.push_back(static_cast<std::uint64_t>(sum));

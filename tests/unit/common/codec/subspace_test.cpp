@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "chorus/kernels/kernels.hpp"
 #include "common/codec/basis.hpp"
+#include "common/codec/bytes.hpp"
 #include "common/codec/feedback.hpp"
+#include "common/codec/update.hpp"
 #include "tests/unit/common/codec/matrices.hpp"
 #include "tests/unit/common/codec/samples.hpp"
 
@@ -234,6 +237,45 @@ TEST(Subspace, WhatADeviceMaySendIsNeverRefused) {
   const auto refused = decode(rounds.codec(), payload, rounds.keys(), 2.0F, back);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, errc::value_out_of_range);
+}
+
+// Two devices that learn in opposite directions besides what they have in common: of these the
+// mean, and with it the basis, has nothing.
+TEST(Subspace, WhatCancelsInTheMeanIsNotKeptForEver) {
+  TensorLayout layout;
+  layout.tensors = {{"w", {kRows, kColumns}, 0, kRows * kColumns, false}};
+  layout.parameters = kRows * kColumns;
+  TrainPlan plan;
+  plan.compression = Compression{.codec = {.kind = CodecKind::subspace, .rank = 2}};
+  const std::vector<float> common = with_values(kRows, kColumns, {2.0, 1.0});
+  const std::vector<float> own = gaussian(kRows * kColumns, 5, 0.2);
+  std::vector<std::vector<float>> deltas(2, common);
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    deltas[0][i] += own[i];
+    deltas[1][i] -= own[i];
+  }
+  std::vector<std::vector<float>> memories(2, std::vector<float>(own.size()));
+  std::shared_ptr<const Basis> basis;
+  for (std::uint64_t round = 0; round < 40; ++round) {
+    const auto form = UpdateForm::of(plan, layout, basis).value();
+    const Piece& piece = form.pieces().front();
+    std::vector<float> mean(form.lane_elements());
+    for (std::size_t d = 0; d < 2; ++d) {
+      FeedbackMemory memory;
+      memory.error = memories[d];
+      const auto body = encode_update(form, deltas[d], memory).value();
+      std::vector<float> sent(mean.size());
+      load_all(std::span(body).subspan(form.table_bytes()), std::span(sent));
+      for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += sent[i] / 2.0F;
+    }
+    basis = std::make_shared<const Basis>(
+        Basis{!piece.codec.shares_rows, next_basis(piece.codec, piece.count, mean, round)});
+  }
+  for (std::size_t d = 0; d < 2; ++d) {
+    const double updates = std::sqrt(squares(memories[d]) / squares(deltas[d]));
+    EXPECT_LT(updates, 10.001);
+    EXPECT_GT(updates, 9.9) << "or this test says little";
+  }
 }
 
 TEST(Basis, TravelsAndIsRefusedIfItIsNone) {

@@ -117,12 +117,11 @@ class FlakyLedger final : public Ledger {
   Result<std::optional<CodecPlanRow>> codec_plan(const JobId& job, RoundId round) const override {
     return inner_->codec_plan(job, round);
   }
-  Result<void> add_round_basis(const RoundBasisRow& basis) override {
-    if (fails("add_round_basis")) return failure();
-    return inner_->add_round_basis(basis);
+  Result<std::vector<std::byte>> round_basis(const JobId& job) const override {
+    return inner_->round_basis(job);
   }
-  Result<std::optional<RoundBasisRow>> round_basis(const JobId& job, RoundId round) const override {
-    return inner_->round_basis(job, round);
+  Result<void> remove_round_basis(const JobId& job) override {
+    return inner_->remove_round_basis(job);
   }
   Result<void> begin_differences(const JobId& job, RoundId first) override {
     if (fails("begin_differences")) return failure();

@@ -144,18 +144,24 @@ TEST(JobSubspace, ARoundThatCameToNothingLeavesItAsItIs) {
   EXPECT_EQ(trainings(*devices[1])[1].work.basis, trainings(*devices[1])[2].work.basis);
 }
 
-TEST(JobSubspace, WithoutTheNextBasisNoRoundIsPublished) {
+TEST(JobSubspace, IsThatOfTheVersionThatWasPublished) {
   Folder folder;
   Daemon daemon(folder.path());
-  daemon.ledger->failing.insert("add_round_basis");
+  daemon.ledger->failing.insert("publish_round");
   const auto job = daemon.submit(job_of(2));
   const auto devices = join_all(daemon);
+  const auto stored = [&daemon] {
+    return daemon.ask([&daemon] { return daemon.ledger->round_basis(JobId{"job"}); })->size();
+  };
   ASSERT_TRUE(daemon.run_until([&] { return job->machine().job_phase() == JobPhase::degraded; }));
-  EXPECT_EQ(job->row().last_round.value, 0U);
+  EXPECT_EQ(stored(), 0U);
   ASSERT_TRUE(job->control(JobVerb::resume));
-  ASSERT_TRUE(daemon.run_until([&] { return daemon.over(); }));
+  ASSERT_TRUE(daemon.run_until([&] { return trainings(*devices[0]).size() == 2; }));
+  EXPECT_EQ(stored(), trainings(*devices[0])[1].work.basis->bytes);
+  ASSERT_TRUE(daemon.run_until([&] { return daemon.over() && job->idle(); }));
   EXPECT_EQ(job->machine().job_phase(), JobPhase::finished);
   EXPECT_EQ(sides(*devices[0]), "-r");
+  EXPECT_EQ(stored(), 0U) << "the job is over";
 }
 
 }  // namespace

@@ -209,28 +209,31 @@ TEST_F(LedgerRounds, APlanOfCodecsHoldsUntilTheNextAndNeverChanges) {
   EXPECT_FALSE(ledger_->add_codec_plan({JobId{"other"}, RoundId{1}, "a"})) << "no such job";
 }
 
-TEST_F(LedgerRounds, ABasisHoldsUntilTheNextAndNeverChanges) {
-  const auto at = [this](std::uint64_t round) {
-    const auto row = ledger_->round_basis(job_, RoundId{round}).value();
-    return row ? std::to_string(row->first_round.value) + std::to_string(row->basis.size())
-               : "none";
+TEST_F(LedgerRounds, ABasisComesAndGoesWithItsVersion) {
+  const auto bytes = [this](const JobId& job) { return ledger_->round_basis(job)->size(); };
+  const auto publish = [this](std::uint64_t round, const std::string& name, std::size_t size) {
+    VersionRow version = version_row("digits", round, name);
+    version.next_basis.assign(size, std::byte{1});
+    return ledger_->publish_round(closed_row(round_row("digits", round)), version, {});
   };
-  const auto basis = [](std::size_t bytes) { return std::vector<std::byte>(bytes, std::byte{1}); };
-  EXPECT_EQ(at(99), "none");
-  ASSERT_TRUE(ledger_->add_round_basis({job_, RoundId{2}, basis(4)}));
-  ASSERT_TRUE(ledger_->add_round_basis({job_, RoundId{3}, basis(5)}));
-  ASSERT_TRUE(ledger_->add_round_basis({job_, RoundId{3}, basis(6)}));
-  EXPECT_EQ(at(1), "none");
-  EXPECT_EQ(at(2), "24") << "its round may be the open one";
-  EXPECT_EQ(at(3), "35");
-  EXPECT_EQ(at(7), "35");
-  ASSERT_TRUE(ledger_->add_round_basis({job_, RoundId{8}, basis(9)}));
-  EXPECT_EQ(at(2), "none") << "nobody needs it any more";
-  EXPECT_EQ(at(7), "35");
-  EXPECT_EQ(at(8), "89");
-  EXPECT_FALSE(ledger_->round_basis(JobId{"other"}, RoundId{99}).value());
-  EXPECT_FALSE(ledger_->add_round_basis({JobId{"other"}, RoundId{1}, basis(4)})) << "no such job";
-  EXPECT_FALSE(ledger_->add_round_basis({job_, RoundId{9}, basis(3)})) << "no basis is so short";
+  EXPECT_EQ(bytes(job_), 0U);
+  ASSERT_TRUE(ledger_->open_round(round_row("digits", 1)));
+  EXPECT_FALSE(publish(1, "one", 3)) << "no basis is so short";
+  EXPECT_EQ(bytes(job_), 0U);
+  EXPECT_EQ(ledger_->round(job_, RoundId{1})->state, RoundState::open) << "all or nothing";
+  ASSERT_TRUE(publish(1, "one", 4));
+  EXPECT_EQ(bytes(job_), 4U);
+  ASSERT_TRUE(publish(1, "one", 5)) << "published already";
+  EXPECT_EQ(bytes(job_), 4U);
+  ASSERT_TRUE(ledger_->open_round(round_row("digits", 2)));
+  ASSERT_TRUE(ledger_->abandon_round(closed_row(round_row("digits", 2)), {}));
+  EXPECT_EQ(bytes(job_), 4U);
+  ASSERT_TRUE(ledger_->open_round(round_row("digits", 3)));
+  ASSERT_TRUE(publish(3, "three", 9));
+  EXPECT_EQ(bytes(job_), 9U);
+  EXPECT_EQ(bytes(JobId{"other"}), 0U);
+  ASSERT_TRUE(ledger_->remove_round_basis(job_));
+  EXPECT_EQ(bytes(job_), 0U);
 }
 
 TEST_F(LedgerRounds, PublishingAgainChangesNothing) {
