@@ -24,6 +24,7 @@ const Table& fold_table() noexcept {
 
 constexpr unsigned kLookedUpBits = 4;  ///< codes of so many or fewer have a table of their values
 constexpr std::size_t kValues = 1U << kLookedUpBits;
+constexpr std::size_t kApart = 64;      ///< so that rows are no power of two apart
 constexpr std::size_t kUnpacked = 512;  ///< codes at a time; of any width they are whole bytes
 
 using Values = std::array<float, kValues>;
@@ -84,7 +85,7 @@ void fold_unpacked(unsigned bits,
                    std::span<const FoldCodes> inputs,
                    std::span<std::int64_t> acc) noexcept {
   Inputs all(inputs);
-  std::array<std::array<std::uint8_t, kUnpacked>, kFoldInputsMax> codes;
+  std::array<std::array<std::uint8_t, kUnpacked + kApart>, kFoldInputsMax> codes;
   for (std::size_t k = 0; k < inputs.size() && bits < 8; ++k) {
     code_table().unpack(all.codes[k], bits, codes[k].data(), acc.size());
     all.codes[k] = codes[k].data();
@@ -98,7 +99,7 @@ void fold_unpacked(unsigned bits,
                             acc.size());
     return;
   }
-  std::array<std::array<float, kUnpacked>, kFoldInputsMax> x;
+  std::array<std::array<float, kUnpacked + kApart>, kFoldInputsMax> x;
   std::array<const float*, kFoldInputsMax> places{};
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     code_table().look_up(all.codes[k], inputs[k].values, x[k].data(), acc.size());
