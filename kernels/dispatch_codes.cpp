@@ -172,7 +172,7 @@ void fold_codes(unsigned bits,
   std::array<FoldCodes, kFoldInputsMax> at{};
   std::copy(inputs.begin(), inputs.end(), at.begin());
   const auto now = std::span(at).first(inputs.size());
-  const std::size_t most = bits == 8 && !looked_up ? acc.size() : kUnpacked;
+  const std::size_t most = bits == 8 ? acc.size() : kUnpacked;
   while (!acc.empty()) {
     const std::size_t length = std::min(acc.size(), most);
     fold_unpacked(bits, now, acc.first(length));

@@ -21,18 +21,13 @@ constexpr std::uint64_t kHead = sizeof(std::uint32_t);
 /// A random direction is part of the others by accident; twice, by more than that.
 constexpr int kDraws = 4;
 
-void make_orthonormal(const MatrixShape& shape, bool left, std::span<float> factor) {
-  if (left) return make_left_orthonormal(shape, factor);
-  make_right_orthonormal(shape, factor);
-}
-
 // Vectors that are 0 become random ones. Returns whether there were any.
-bool fill_up(const MatrixShape& shape, bool left, Rng& rng, std::span<float> factor) {
+bool fill_up(const MatrixShape& shape, Factor which, Rng& rng, std::span<float> factor) {
   const std::size_t length = factor.size() / shape.rank;
   bool any = false;
   for (std::size_t k = 0; k < shape.rank; ++k) {
     const auto at = [&](std::size_t i) -> float& {
-      return factor[left ? i * shape.rank + k : k * shape.columns + i];
+      return factor[which == Factor::left ? i * shape.rank + k : k * shape.columns + i];
     };
     std::size_t i = 0;
     while (i < length && at(i) == 0.0F) ++i;
@@ -43,15 +38,22 @@ bool fill_up(const MatrixShape& shape, bool left, Rng& rng, std::span<float> fac
   return any;
 }
 
+Factor shared(const Codec& codec) {
+  return codec.shares_rows ? Factor::left : Factor::right;
+}
+Factor sent(const Codec& codec) {
+  return codec.shares_rows ? Factor::right : Factor::left;
+}
+
 std::vector<float> completed(const MatrixShape& shape,
-                             bool left,
+                             Factor which,
                              std::uint64_t key,
                              std::vector<float> factor) {
   constexpr std::array<std::string_view, 1> kParts{"subspace"};
   Rng rng(stream_key(key, kParts));
-  make_orthonormal(shape, left, factor);
-  for (int draw = 0; draw < kDraws && fill_up(shape, left, rng, factor); ++draw) {
-    make_orthonormal(shape, left, factor);
+  make_orthonormal(shape, which, factor);
+  for (int draw = 0; draw < kDraws && fill_up(shape, which, rng, factor); ++draw) {
+    make_orthonormal(shape, which, factor);
   }
   return factor;
 }
@@ -68,7 +70,7 @@ std::uint64_t basis_elements(const Codec& codec, std::uint64_t count) {
 std::vector<float> drawn_basis(const Codec& codec, std::uint64_t count, std::uint64_t key) {
   std::vector<float> nothing(static_cast<std::size_t>(basis_elements(codec, count)));
   if (nothing.empty()) return nothing;
-  return completed(MatrixShape(codec, count), codec.shares_rows, key, std::move(nothing));
+  return completed(MatrixShape(codec, count), shared(codec), key, std::move(nothing));
 }
 
 std::vector<float> next_basis(const Codec& codec,
@@ -78,7 +80,7 @@ std::vector<float> next_basis(const Codec& codec,
   if (basis_elements(codec, count) == 0) return {};
   const MatrixShape shape(codec, count);
   CHORUS_ASSERT(mean.size() == shape.rank * (codec.shares_rows ? shape.columns : shape.rows));
-  return completed(shape, !codec.shares_rows, key, {mean.begin(), mean.end()});
+  return completed(shape, sent(codec), key, {mean.begin(), mean.end()});
 }
 
 std::vector<std::byte> to_bytes(const Basis& basis) {

@@ -85,7 +85,7 @@ Factors factors_of(const Shape& shape, std::span<const float> x, std::uint64_t r
   for (int step = 0; step < kSteps; ++step) {
     normalise_rows(shape, factors.r);
     set_left(shape, x, factors);
-    make_left_orthonormal(shape, factors.p);
+    make_orthonormal(shape, Factor::left, factors.p);
     set_right(shape, x, factors);
   }
   return factors;

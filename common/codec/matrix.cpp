@@ -18,36 +18,6 @@ double dot(std::span<const double> a, std::span<const double> b) {
   return sum;
 }
 
-// Gram-Schmidt, twice over, which is enough (Giraud et al. 2005). Element i of vector k lies at
-// x[k · to_next + i · step].
-void make_orthonormal(std::span<float> x,
-                      std::size_t count,
-                      std::size_t to_next,
-                      std::size_t step) {
-  const std::size_t length = x.size() / count;
-  std::vector<double> vectors(x.size());  // one after the other
-  const auto vector = [&](std::size_t k) { return std::span(vectors).subspan(k * length, length); };
-  for (std::size_t k = 0; k < count; ++k) {
-    const auto own = vector(k);
-    for (std::size_t i = 0; i < length; ++i) {
-      own[i] = static_cast<double>(x[k * to_next + i * step]);
-    }
-    const double before = std::sqrt(dot(own, own));
-    for (int pass = 0; pass < 2; ++pass) {
-      for (std::size_t other = 0; other < k; ++other) {
-        const double along = dot(vector(other), own);
-        for (std::size_t i = 0; i < length; ++i) own[i] -= along * vector(other)[i];
-      }
-    }
-    const double left = std::sqrt(dot(own, own));
-    const double scale = left > kNothing * before ? 1.0 / left : 0.0;
-    for (double& value : own) value *= scale;
-    for (std::size_t i = 0; i < length; ++i) {
-      x[k * to_next + i * step] = static_cast<float>(own[i]);
-    }
-  }
-}
-
 }  // namespace
 
 MatrixShape::MatrixShape(const Codec& codec, std::uint64_t count) {
@@ -107,12 +77,30 @@ void set_right(const MatrixShape& shape, std::span<const float> x, Factors& fact
   }
 }
 
-void make_left_orthonormal(const MatrixShape& shape, std::span<float> p) {
-  make_orthonormal(p, shape.rank, 1, shape.rank);
-}
-
-void make_right_orthonormal(const MatrixShape& shape, std::span<float> r) {
-  make_orthonormal(r, shape.rank, shape.columns, 1);
+// Gram-Schmidt, twice over, which is enough (Giraud et al. 2005).
+void make_orthonormal(const MatrixShape& shape, Factor which, std::span<float> factor) {
+  const bool left = which == Factor::left;
+  const std::size_t length = left ? shape.rows : shape.columns;
+  const auto at = [&](std::size_t k, std::size_t i) -> float& {
+    return factor[left ? i * shape.rank + k : k * length + i];
+  };
+  std::vector<double> vectors(factor.size());  // one after the other
+  const auto vector = [&](std::size_t k) { return std::span(vectors).subspan(k * length, length); };
+  for (std::size_t k = 0; k < shape.rank; ++k) {
+    const auto own = vector(k);
+    for (std::size_t i = 0; i < length; ++i) own[i] = static_cast<double>(at(k, i));
+    const double before = std::sqrt(dot(own, own));
+    for (int pass = 0; pass < 2; ++pass) {
+      for (std::size_t other = 0; other < k; ++other) {
+        const double along = dot(vector(other), own);
+        for (std::size_t i = 0; i < length; ++i) own[i] -= along * vector(other)[i];
+      }
+    }
+    const double left_over = std::sqrt(dot(own, own));
+    const double scale = left_over > kNothing * before ? 1.0 / left_over : 0.0;
+    for (double& value : own) value *= scale;
+    for (std::size_t i = 0; i < length; ++i) at(k, i) = static_cast<float>(own[i]);
+  }
 }
 
 std::size_t tile_rows(const MatrixShape& shape) noexcept {

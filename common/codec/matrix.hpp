@@ -37,10 +37,12 @@ void set_left(const MatrixShape& shape, std::span<const float> x, Factors& facto
 /// r ← Pᵀ·M, summed row by row
 void set_right(const MatrixShape& shape, std::span<const float> x, Factors& factors);
 
-/// The columns of P become orthonormal, those of which the others leave nothing become 0.
-void make_left_orthonormal(const MatrixShape& shape, std::span<float> p);
-/// The rows of R.
-void make_right_orthonormal(const MatrixShape& shape, std::span<float> r);
+/// Which of the two.
+enum class Factor : std::uint8_t { left, right };
+
+/// The columns of P, or the rows of R, become orthonormal; those of which the ones before them
+/// leave nothing become 0.
+void make_orthonormal(const MatrixShape& shape, Factor which, std::span<float> factor);
 
 /// Rows at a time, so that a product stays in the second-level cache.
 std::size_t tile_rows(const MatrixShape& shape) noexcept;

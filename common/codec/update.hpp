@@ -14,7 +14,8 @@ namespace chorus::codec {
 /// `velocity` are looked at and changed under codecs that leave something out (names.hpp) and stay
 /// as they are elsewhere; `sent` is alone, and of all codecs.
 struct FeedbackMemory {
-  std::span<float> error;     ///< what earlier updates left out: added, then what this one does
+  std::span<float> error;     ///< what earlier updates left out: added, then what this one does;
+                              ///< of codecs with a basis at most ten times the update's norm
   std::span<float> velocity;  ///< of momentum correction, under top_k and ternary; with `error`
   double momentum = 0.0;
   std::span<float> sent;  ///< of Feedback::difference: h, from which the next update differs

@@ -68,8 +68,8 @@ void fold_packed_pass(const uint8_t* const* codes,
     prefetch(acc, i + 2 * kFoldAhead);
     fold_group<kCount>(codes, at, shifts, addends, acc + i);
   }
-  for (; i + kGroup <= n && bytes >= kWord;
-       i += kGroup, at += bits) {  // the last word that is there
+  // Of the last word that is there.
+  for (; i + kGroup <= n && bytes >= kWord; i += kGroup, at += bits) {
     const auto passed = static_cast<int64_t>(8 * (at + kWord - bytes));
     const __m512i further = _mm512_add_epi64(shifts, _mm512_set1_epi64(passed));
     for (size_t k = 0; k < kCount; ++k) {

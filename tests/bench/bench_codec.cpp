@@ -46,12 +46,6 @@ Codec matrix_of(CodecKind kind, std::size_t n) {
   const std::size_t columns = std::gcd(n, std::size_t{512});
   return {.kind = kind, .columns = static_cast<std::uint32_t>(columns)};
 }
-Codec low_rank_of(std::size_t n) {
-  return matrix_of(CodecKind::low_rank, n);
-}
-Codec subspace_of(std::size_t n) {
-  return matrix_of(CodecKind::subspace, n);
-}
 
 // Eight updates in tiles, as a lane folds them.
 Task folding(const Codec& codec, std::size_t n, std::size_t tile = kTile) {
@@ -113,10 +107,10 @@ const bench::Tasks& tasks() {
       {"eden4",
        [](auto n) { return encoding({.kind = CodecKind::rotated, .bits = 4, .bucket = 8192}, n); }},
       {"top_k_1%", [](auto n) { return encoding({.kind = CodecKind::top_k, .density = 0.01}, n); }},
-      {"low_rank_4", [](auto n) { return encoding(low_rank_of(n), n); }},
-      {"fold_low_rank_4", [](auto n) { return folding(low_rank_of(n), n, n); }},
-      {"subspace_4", [](auto n) { return encoding(subspace_of(n), n); }},
-      {"fold_subspace_4", [](auto n) { return folding(subspace_of(n), n, n); }},
+      {"low_rank_4", [](auto n) { return encoding(matrix_of(CodecKind::low_rank, n), n); }},
+      {"fold_low_rank_4", [](auto n) { return folding(matrix_of(CodecKind::low_rank, n), n, n); }},
+      {"subspace_4", [](auto n) { return encoding(matrix_of(CodecKind::subspace, n), n); }},
+      {"fold_subspace_4", [](auto n) { return folding(matrix_of(CodecKind::subspace, n), n, n); }},
       {"hadamard", [](auto n) { return transforming(0, n); }},
       {"hadamard_8192", [](auto n) { return transforming(8192, n); }}};
   return all;

@@ -44,6 +44,17 @@ Outcome run(const DigitsOptions& options) {
   return outcome_of(digits);
 }
 
+/// A device that is killed after so many rounds comes back.
+Outcome run_with_a_death(const DigitsOptions& options, std::size_t rounds) {
+  Digits digits(options);
+  digits.submit();
+  digits.start_agents();
+  EXPECT_TRUE(eventually([&] { return digits.rounds().size() >= rounds; }));
+  digits.agent(1).kill_now();
+  digits.start_agent(1);
+  return outcome_of(digits);
+}
+
 /// A daemon killed at each of these places goes on to the same model.
 void expect_after_crashes(const DigitsOptions& options,
                           const std::string& reference,
@@ -130,13 +141,7 @@ TEST(Compression, CodecsFollowWhatIsLearnedAlsoOverACrash) {
 TEST(Compression, ASubspaceSurvivesTheDeathOfADeviceAndOfTheDaemon) {
   const DigitsOptions options = options_with("codec = \"subspace\"\nrank = 3\n");
   const std::string reference = run(options).version;
-  Digits digits(options);
-  digits.submit();
-  digits.start_agents();
-  ASSERT_TRUE(eventually([&] { return !digits.rounds().empty(); }));
-  digits.agent(1).kill_now();
-  digits.start_agent(1);
-  EXPECT_EQ(outcome_of(digits).version, reference);
+  EXPECT_EQ(run_with_a_death(options, 1).version, reference);
   expect_after_crashes(options,
                        reference,
                        {"open.after_ledger:2",
@@ -151,13 +156,7 @@ TEST(Compression, ErrorFeedbackSurvivesTheDeath) {
   const std::string reference = run(options).version;
   EXPECT_NE(run(options_with("codec = \"top_k\"\ndensity = 0.02\nfeedback = \"none\"\n")).version,
             reference);
-  Digits digits(options);
-  digits.submit();
-  digits.start_agents();
-  ASSERT_TRUE(eventually([&] { return !digits.rounds().empty(); }));
-  digits.agent(1).kill_now();
-  digits.start_agent(1);
-  EXPECT_EQ(outcome_of(digits).version, reference);
+  EXPECT_EQ(run_with_a_death(options, 1).version, reference);
 }
 
 // Every device's difference is to what the server has of it: over deaths of both, and when a device
@@ -171,13 +170,7 @@ TEST(Differences, SurviveTheDeathOfADeviceAndOfTheDaemon) {
   options.rounds = 6;
   const Outcome reference = run(options);
   EXPECT_GT(reference.accuracy, 0.6);
-  Digits digits(options);
-  digits.submit();
-  digits.start_agents();
-  ASSERT_TRUE(eventually([&] { return digits.rounds().size() >= 2; }));
-  digits.agent(1).kill_now();
-  digits.start_agent(1);
-  EXPECT_EQ(outcome_of(digits).version, reference.version);
+  EXPECT_EQ(run_with_a_death(options, 2).version, reference.version);
   expect_after_crashes(
       options,
       reference.version,
@@ -254,13 +247,7 @@ TEST(DownlinkCompression, ADeviceThatDiedGoesOn) {
   const DigitsOptions options = options_with(kBothWays);
   const Outcome reference = run(options);
   const Outcome files = run(options_with("codec = \"uniform\"\nbits = 4\n"));
-  Digits digits(options);
-  digits.submit();
-  digits.start_agents();
-  ASSERT_TRUE(eventually([&] { return !digits.rounds().empty(); }));
-  digits.agent(1).kill_now();
-  digits.start_agent(1);
-  const Outcome outcome = outcome_of(digits);
+  const Outcome outcome = run_with_a_death(options, 1);
   EXPECT_EQ(outcome.version, reference.version);
   // Every device fetches the first version, and this one perhaps another.
   EXPECT_LT(outcome.bytes_down, files.bytes_down * 3 / 4);

@@ -261,6 +261,14 @@ void FakeDevice::free() {
   ready();
 }
 
+Devices join_all(Daemon& daemon, std::uint64_t serial) {
+  Devices devices;
+  for (const char* name : {"a", "b", "c"}) {
+    devices.push_back(FakeDevice::join(daemon, name, serial));
+  }
+  return devices;
+}
+
 std::string job_toml(const std::string& rest, const std::string& name, int rounds) {
   return "[job]\nname = \"" + name + "\"\nseed = 5\nrounds = " + std::to_string(rounds) + "\n" +
          (rest.find("[model]") == std::string::npos

@@ -156,6 +156,11 @@ class FakeDevice final : public SessionLink, public std::enable_shared_from_this
   SessionKey key_;
 };
 
+using Devices = std::vector<std::shared_ptr<FakeDevice>>;
+
+/// "a", "b" and "c": a whole cohort of job_toml().
+Devices join_all(Daemon& daemon, std::uint64_t serial = 1);
+
 /// cohort of 3, `rounds` rounds, no deadlines, everything else as given.
 std::string job_toml(const std::string& rest = "", const std::string& name = "job", int rounds = 3);
 

@@ -25,14 +25,6 @@ std::string differences(const std::string& codec) {
   return "[compress]\ncodec = \"" + codec + "\"\nfeedback = \"difference\"\n";
 }
 
-using Devices = std::vector<std::shared_ptr<FakeDevice>>;
-
-Devices join_all(Daemon& daemon) {
-  Devices devices;
-  for (const char* name : {"a", "b", "c"}) devices.push_back(FakeDevice::join(daemon, name));
-  return devices;
-}
-
 /// From the second round on.
 void train_once(FakeDevice& device) {
   device.on_accepted = [&device] { device.trains = false; };

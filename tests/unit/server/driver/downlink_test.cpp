@@ -20,12 +20,6 @@ std::string job_with(const std::string& down, int rounds) {
   return job_toml("[evaluation]\nfraction = 0\n[compress.down]\n" + down, "job", rounds);
 }
 
-std::vector<std::shared_ptr<FakeDevice>> join_all(Daemon& daemon) {
-  std::vector<std::shared_ptr<FakeDevice>> devices;
-  for (const char* name : {"a", "b", "c"}) devices.push_back(FakeDevice::join(daemon, name));
-  return devices;
-}
-
 /// Until so many rounds are published and the next one is open, in which nobody answers.
 void play_rounds(Daemon& daemon,
                  const std::vector<std::shared_ptr<FakeDevice>>& devices,

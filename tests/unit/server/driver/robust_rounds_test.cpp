@@ -9,8 +9,6 @@ namespace chorus::server::test {
 namespace {
 
 using testing::HasSubstr;
-using Devices = std::vector<std::shared_ptr<FakeDevice>>;
-
 std::string robust_toml(const std::string& strategy,
                         std::size_t devices,
                         const std::string& rest = "") {

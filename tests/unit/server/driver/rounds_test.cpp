@@ -10,15 +10,6 @@
 namespace chorus::server::test {
 namespace {
 
-using Devices = std::vector<std::shared_ptr<FakeDevice>>;
-
-Devices join_all(Daemon& daemon, std::uint64_t serial = 1) {
-  Devices devices;
-  for (const char* name : {"a", "b", "c"})
-    devices.push_back(FakeDevice::join(daemon, name, serial));
-  return devices;
-}
-
 const std::string kDifferences =
     "[strategy]\nweighting = \"uniform\"\n[compress]\ncodec = \"top_k\"\ndensity = 0.2\n"
     "feedback = \"difference\"\n";

@@ -12,18 +12,10 @@
 namespace chorus::server::test {
 namespace {
 
-using Devices = std::vector<std::shared_ptr<FakeDevice>>;
-
 constexpr const char* kSubspace = "[compress]\ncodec = \"subspace\"\nrank = 1\n";
 
 std::string job_of(int rounds) {
   return job_toml(std::string("[evaluation]\nfraction = 0\n") + kSubspace, "job", rounds);
-}
-
-Devices join_all(Daemon& daemon) {
-  Devices devices;
-  for (const char* name : {"a", "b", "c"}) devices.push_back(FakeDevice::join(daemon, name));
-  return devices;
 }
 
 /// The tasks that ask for training.
