@@ -105,6 +105,18 @@ std::size_t active_index() noexcept {
   return chosen != kNone ? chosen : choose_first();
 }
 
+bool multiplies_52_bits() noexcept {
+#if defined(__x86_64__)
+  static const bool has = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512ifma") != 0;
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
 void require(bool ok, const char* what) noexcept {
   if (ok) return;
   std::fprintf(stderr, "chorus: assertion failed: %s\n", what);
@@ -112,14 +124,16 @@ void require(bool ok, const char* what) noexcept {
 }
 
 void fold_f32(std::span<const FoldInput> inputs, std::span<std::int64_t> acc) noexcept {
-  require(!inputs.empty() && inputs.size() <= kFoldInputsMax, "fold_f32: 1 to 8 inputs");
-  std::array<const float*, kFoldInputsMax> x{};
-  std::array<double, kFoldInputsMax> multipliers{};
-  for (std::size_t k = 0; k < inputs.size(); ++k) {
-    x[k] = inputs[k].x;
-    multipliers[k] = inputs[k].multiplier;
-  }
-  table().fold_f32(x.data(), multipliers.data(), inputs.size(), acc.data(), acc.size());
+  require(!inputs.empty() && inputs.size() <= kFoldInputsMax, "fold_f32: 1 to 32 inputs");
+  for_each_pass(inputs, acc, [](auto of_pass, std::size_t first, auto sums) {
+    std::array<const float*, kPassInputs> x{};
+    std::array<double, kPassInputs> multipliers{};
+    for (std::size_t k = 0; k < of_pass.size(); ++k) {
+      x[k] = of_pass[k].x + first;
+      multipliers[k] = of_pass[k].multiplier;
+    }
+    table().fold_f32(x.data(), multipliers.data(), of_pass.size(), sums.data(), sums.size());
+  });
 }
 
 void merge_i64(std::span<const std::int64_t> other, std::span<std::int64_t> acc) noexcept {

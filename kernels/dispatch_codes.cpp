@@ -43,28 +43,30 @@ constexpr Values repeated(const float* values, unsigned bits) noexcept {
 constexpr std::array<Values, kLookedUpBits> kOwn{
     repeated(nullptr, 1), repeated(nullptr, 2), repeated(nullptr, 3), repeated(nullptr, 4)};
 
-/// The inputs of a fold, as the loops take them.
+/// The inputs of a pass, as the loops take them.
 struct Inputs {
-  std::array<const std::uint8_t*, kFoldInputsMax> codes{};
-  std::array<double, kFoldInputsMax> bases{};
-  std::array<double, kFoldInputsMax> units{};
+  std::array<const std::uint8_t*, kPassInputs> codes;
+  std::array<double, kPassInputs> bases;
+  std::array<double, kPassInputs> units;
+  std::size_t count = 0;
 
-  explicit Inputs(std::span<const FoldCodes> inputs) noexcept {
-    for (std::size_t k = 0; k < inputs.size(); ++k) {
-      codes[k] = inputs[k].codes;
-      bases[k] = inputs[k].base;
-      units[k] = inputs[k].unit;
-    }
+  void add(const FoldCodes& input, const std::uint8_t* of) noexcept {
+    codes[count] = of;
+    bases[count] = input.base;
+    units[count] = input.unit;
+    ++count;
   }
 };
 
 void fold_looked_up(unsigned bits,
                     std::span<const FoldCodes> inputs,
+                    std::size_t first,
                     std::span<std::int64_t> acc) noexcept {
-  const Inputs all(inputs);
-  std::array<Values, kFoldInputsMax> values;
-  std::array<const float*, kFoldInputsMax> places{};
+  Inputs all;
+  std::array<Values, kPassInputs> values;
+  std::array<const float*, kPassInputs> places{};
   for (std::size_t k = 0; k < inputs.size(); ++k) {
+    all.add(inputs[k], inputs[k].codes + first * bits / 8);
     places[k] = kOwn[bits - 1].data();
     if (inputs[k].values == nullptr) continue;
     values[k] = repeated(inputs[k].values, bits);
@@ -75,37 +77,99 @@ void fold_looked_up(unsigned bits,
                            places.data(),
                            all.bases.data(),
                            all.units.data(),
-                           inputs.size(),
+                           all.count,
                            acc.data(),
                            acc.size());
+}
+
+/// The inputs of a pass whose base and unit are whole numbers that a 52-bit multiplication takes.
+struct Products {
+  std::array<const std::uint8_t*, kPassInputs> codes;
+  std::array<std::uint64_t, kPassInputs> units;
+  std::int64_t base = 0;
+  std::size_t count = 0;
+
+  bool take(const FoldCodes& input, const std::uint8_t* of) noexcept {
+    if (!(input.unit >= 0.0 && input.unit < 0x1.0p44)) return false;
+    if (!(input.base > -0x1.0p62 && input.base < 0x1.0p62)) return false;
+    const auto unit = static_cast<std::int64_t>(input.unit);
+    const auto whole = static_cast<std::int64_t>(input.base);
+    if (static_cast<double>(unit) != input.unit) return false;
+    if (static_cast<double>(whole) != input.base) return false;
+    codes[count] = of;
+    units[count] = static_cast<std::uint64_t>(unit);
+    base += whole;
+    ++count;
+    return true;
+  }
+};
+
+// Codes of a byte each, from `first` on.
+void fold_lines(std::span<const FoldCodes> inputs,
+                std::size_t first,
+                std::span<std::int64_t> acc) noexcept {
+  const Table& table = fold_table();
+  const bool multiplies = table.fold_products != nullptr && multiplies_52_bits();
+  Products products;
+  Inputs others;
+  for (const FoldCodes& input : inputs) {
+    const std::uint8_t* codes = input.codes + first;
+    if (!multiplies || !products.take(input, codes)) others.add(input, codes);
+  }
+  if (products.count > 0) {
+    table.fold_products(products.codes.data(),
+                        products.units.data(),
+                        products.base,
+                        products.count,
+                        acc.data(),
+                        acc.size());
+  }
+  if (others.count == 0) return;
+  table.fold_codes(others.codes.data(),
+                   others.bases.data(),
+                   others.units.data(),
+                   others.count,
+                   acc.data(),
+                   acc.size());
 }
 
 // At most kUnpacked of them.
 void fold_unpacked(unsigned bits,
                    std::span<const FoldCodes> inputs,
+                   std::size_t first,
                    std::span<std::int64_t> acc) noexcept {
-  Inputs all(inputs);
-  std::array<std::array<std::uint8_t, kUnpacked + kApart>, kFoldInputsMax> codes;
-  for (std::size_t k = 0; k < inputs.size() && bits < 8; ++k) {
-    code_table().unpack(all.codes[k], bits, codes[k].data(), acc.size());
-    all.codes[k] = codes[k].data();
+  std::array<std::array<std::uint8_t, kUnpacked + kApart>, kPassInputs> codes;
+  std::array<FoldCodes, kPassInputs> unpacked;
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    unpacked[k] = inputs[k];
+    unpacked[k].codes = codes[k].data();
+    code_table().unpack(inputs[k].codes + first * bits / 8, bits, codes[k].data(), acc.size());
   }
   if (inputs.front().values == nullptr) {
-    fold_table().fold_codes(all.codes.data(),
-                            all.bases.data(),
-                            all.units.data(),
-                            inputs.size(),
-                            acc.data(),
-                            acc.size());
-    return;
+    return fold_lines(std::span(unpacked).first(inputs.size()), 0, acc);
   }
-  std::array<std::array<float, kUnpacked + kApart>, kFoldInputsMax> x;
-  std::array<const float*, kFoldInputsMax> places{};
+  std::array<std::array<float, kUnpacked + kApart>, kPassInputs> x;
+  std::array<const float*, kPassInputs> places{};
+  std::array<double, kPassInputs> units{};
   for (std::size_t k = 0; k < inputs.size(); ++k) {
-    code_table().look_up(all.codes[k], inputs[k].values, x[k].data(), acc.size());
+    code_table().look_up(codes[k].data(), inputs[k].values, x[k].data(), acc.size());
     places[k] = x[k].data();
+    units[k] = inputs[k].unit;
   }
-  fold_table().fold_f32(places.data(), all.units.data(), inputs.size(), acc.data(), acc.size());
+  fold_table().fold_f32(places.data(), units.data(), inputs.size(), acc.data(), acc.size());
+}
+
+void fold_pass(unsigned bits,
+               std::span<const FoldCodes> inputs,
+               std::size_t first,
+               std::span<std::int64_t> acc) noexcept {
+  if (bits == 8) return fold_lines(inputs, first, acc);
+  if (bits <= kLookedUpBits && fold_table().fold_packed != nullptr) {
+    return fold_looked_up(bits, inputs, first, acc);
+  }
+  for (std::size_t at = 0; at < acc.size(); at += kUnpacked) {
+    fold_unpacked(bits, inputs, first + at, acc.subspan(at, std::min(kUnpacked, acc.size() - at)));
+  }
 }
 
 }  // namespace
@@ -158,7 +222,7 @@ void unpack_codes(std::span<const std::uint8_t> bytes,
 void fold_codes(unsigned bits,
                 std::span<const FoldCodes> inputs,
                 std::span<std::int64_t> acc) noexcept {
-  require(!inputs.empty() && inputs.size() <= kFoldInputsMax, "fold_codes: 1 to 8 inputs");
+  require(!inputs.empty() && inputs.size() <= kFoldInputsMax, "fold_codes: 1 to 32 inputs");
   require(bits >= 1 && bits <= 8, "fold_codes: 1 to 8 bits");
   const bool looked_up = inputs.front().values != nullptr;
   require(!looked_up || bits <= kLookedUpBits, "fold_codes: values of more than 4 bits");
@@ -166,19 +230,9 @@ void fold_codes(unsigned bits,
     require((input.values != nullptr) == looked_up, "fold_codes: values of some inputs");
     require(!looked_up || input.base == 0.0, "fold_codes: values and a base");
   }
-  if (bits <= kLookedUpBits && fold_table().fold_packed != nullptr) {
-    return fold_looked_up(bits, inputs, acc);
-  }
-  std::array<FoldCodes, kFoldInputsMax> at{};
-  std::copy(inputs.begin(), inputs.end(), at.begin());
-  const auto now = std::span(at).first(inputs.size());
-  const std::size_t most = bits == 8 ? acc.size() : kUnpacked;
-  while (!acc.empty()) {
-    const std::size_t length = std::min(acc.size(), most);
-    fold_unpacked(bits, now, acc.first(length));
-    acc = acc.subspan(length);
-    for (FoldCodes& input : now) input.codes += length * bits / 8;
-  }
+  for_each_pass(inputs, acc, [bits](auto of_pass, std::size_t first, auto sums) {
+    fold_pass(bits, of_pass, first, sums);
+  });
 }
 
 ValueRange range_f32(std::span<const float> x) noexcept {

@@ -38,6 +38,14 @@ struct Table {
                       size_t count,
                       int64_t* acc,
                       size_t n);
+  /// acc[i] += base + Σ_k units[k] · codes[k][i], of codes of a byte and units below 2^44. Null:
+  /// fold_codes gives the same. To be called only where multiplies_52_bits().
+  void (*fold_products)(const uint8_t* const* codes,
+                        const uint64_t* units,
+                        int64_t base,
+                        size_t count,
+                        int64_t* acc,
+                        size_t n);
   void (*merge_i64)(const int64_t* other, int64_t* acc, size_t n);
   void (*lane_mean_f32)(const int64_t* sum, double divisor, float* mean, size_t n);
   void (*add_scaled_f32)(const float* base, double alpha, const float* x, float* out, size_t n);

@@ -58,7 +58,7 @@ inline constexpr std::uint64_t kRoundsMax = 10'000'000;  ///< of a job
 inline constexpr std::uint32_t kCohortMax = 100'000;
 inline constexpr std::uint64_t kExamplesMax = 1ULL << 32U;  ///< ceiling of a job's examples_max
 inline constexpr std::size_t kJobsMax = 256;                ///< open jobs of one daemon
-inline constexpr std::size_t kFoldBatch = 8;                ///< staged updates per tile pass
+inline constexpr std::size_t kFoldBatch = 32;               ///< staged updates folded at once
 
 // Sessions.
 inline constexpr auto kConnectDeadline = 10s;

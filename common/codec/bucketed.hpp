@@ -109,7 +109,9 @@ struct Line {
   }
 };
 
-/// Buckets whose header says two points of a line. Their codes are added to a lane as integers are.
+/// Buckets whose header says two points of a line. What a lane adds for a code is
+/// round(low·multiplier) + code·round(step·multiplier), an integer product, where a step is at
+/// least 2^16 of the lane's units, and the rounded value where it is less.
 class OnALine : public Bucketed {
  protected:
   virtual Line line(const Codec& codec, std::span<const std::byte> header) const = 0;

@@ -67,7 +67,8 @@ class Method {
                       std::span<float> x) const = 0;
 
   /// lane[i] += Σ_k round_half_even(value_k[i] · multiplier_k), i counting from the first element
-  /// of the payloads, or of a granule at which all of them begin.
+  /// of the payloads, or of a granule at which all of them begin; values as decode() gives them, or
+  /// nearer than 2^-8 of a step of their codes.
   /// @param count  elements; lane.size() == lane_elements(codec, count)
   /// @param parts  1..kernels::kFoldInputsMax, each checked
   /// @determinism  bitwise equal whatever the order and the grouping

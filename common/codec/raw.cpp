@@ -78,6 +78,24 @@ class Raw final : public Bucketed {
     load_all(from, sent);
     kFrom(sent, values);
   }
+
+  // Floats are added where they are.
+  void fold_bucket(const Codec& codec,
+                   const Bucket& bucket,
+                   std::span<const FoldPart> parts,
+                   std::span<std::int64_t> lane) const final {
+    if constexpr (std::is_same_v<Element, float>) {
+      std::array<kernels::FoldInput, kernels::kFoldInputsMax> inputs{};
+      bool aligned = true;
+      for (std::size_t k = 0; k < parts.size(); ++k) {
+        const auto* at = parts[k].payload.data();
+        aligned = aligned && reinterpret_cast<std::uintptr_t>(at) % alignof(float) == 0;
+        inputs.at(k) = {.x = reinterpret_cast<const float*>(at), .multiplier = parts[k].multiplier};
+      }
+      if (aligned) return kernels::fold_f32(std::span(inputs).first(parts.size()), lane);
+    }
+    Bucketed::fold_bucket(codec, bucket, parts, lane);
+  }
 };
 
 void copy_to(std::span<const float> x, std::span<float> made) {

@@ -98,13 +98,16 @@ RawStats stats_f32(const float* x, size_t n) {
   return {max_bits, sums[0]};
 }
 
-/// @param fold_packed  of the instruction set's own
+/// @param fold_packed, fold_products  of the instruction set's own
 template <class V>
-constexpr Table table_of(const char* name, decltype(Table::fold_packed) fold_packed = nullptr) {
+constexpr Table table_of(const char* name,
+                         decltype(Table::fold_packed) fold_packed = nullptr,
+                         decltype(Table::fold_products) fold_products = nullptr) {
   return {name,
           fold_f32<V>,
           fold_codes<V>,
           fold_packed,
+          fold_products,
           merge_i64<V>,
           lane_mean_f32<V>,
           add_scaled_f32<V>,

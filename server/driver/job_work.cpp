@@ -98,13 +98,12 @@ Result<void> JobRunner::make_lane(Work& work, std::optional<LaneCheckpoint> chec
     work.sums = std::exchange(spare_sums_, std::nullopt);
     return all_at_once ? Result<void>() : work.sums->lane->restart(work.form, bounds);
   }
-  // Payloads that are folded at the same time, and what a codec makes of them.
-  const std::uint64_t read = 2 * work.form->largest_payload() * limits::kFoldBatch;
+  const std::uint64_t folding = context_.compute_threads * fold_bytes(*work.form);
   // Directions as they travel, as numbers, and those of the next round.
   const std::uint64_t shared = 3 * sizeof(float) * work.form->basis_elements();
-  const std::uint64_t bytes =
-      all_at_once ? combine_bytes(context_, *work.form, config_.round.pace.goal)
-                  : elements * sizeof(std::int64_t) + context_.compute_threads * read + shared;
+  const std::uint64_t bytes = all_at_once
+                                  ? combine_bytes(context_, *work.form, config_.round.pace.goal)
+                                  : elements * sizeof(std::int64_t) + folding + shared;
   auto memory = context_.memory->take(bytes);
   if (!memory) {
     return fail(errc::busy,

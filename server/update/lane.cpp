@@ -9,26 +9,51 @@
 
 #include "chorus/kernels/kernels.hpp"
 #include "common/base/assert.hpp"
+#include "common/base/limits.hpp"
 #include "common/base/try.hpp"
+#include "common/codec/method.hpp"
 
 namespace chorus::server {
 namespace {
 
+static_assert(limits::kFoldBatch <= kernels::kFoldInputsMax);
 static_assert(std::endian::native == std::endian::little, "update bodies are little-endian floats");
 
 constexpr std::int32_t kScaleMax = 52;
 constexpr std::int32_t kScaleMin = 8;
 constexpr double kRoom = 0x1.0p62;
 
-/// Coordinates per tile: eight updates of a tile and its accumulators stay in the second-level
-/// cache.
-constexpr std::uint64_t kTile = 16384;
+/// Payloads of a tile, all updates together, and its sums: both stay in the second-level cache.
+constexpr std::uint64_t kTileBytes = 1U << 19U;
+constexpr std::uint64_t kTileSums = 32768;
 /// Of a mean that is asked for at once: stays there, too.
 constexpr std::uint64_t kMeanTile = 65536;
 /// Elements below which one thread folds alone.
 constexpr std::uint64_t kShardMin = 1U << 18U;
 
+/// Elements that can be folded by themselves; 0: the piece as a whole.
+std::uint64_t granule_of(const codec::Piece& piece) {
+  return codec::method_of(piece.codec).granule(piece.codec);
+}
+
+/// Elements of a granular piece whose payloads are read at once, of so many updates.
+std::uint64_t tile_of(const codec::Piece& piece, std::size_t updates) {
+  const std::uint64_t granule = granule_of(piece);
+  const std::uint64_t bytes = codec::method_of(piece.codec).bytes_max(piece.codec, granule);
+  const std::uint64_t fit = std::min(kTileBytes / (updates * bytes), kTileSums / granule);
+  return std::max<std::uint64_t>(fit, 1) * granule;
+}
+
 }  // namespace
+
+std::uint64_t fold_bytes(const codec::UpdateForm& form) {
+  std::uint64_t whole = 0;
+  for (const codec::Piece& piece : form.pieces()) {
+    if (granule_of(piece) != 0) continue;
+    whole = std::max(whole, codec::method_of(piece.codec).bytes_max(piece.codec, piece.count));
+  }
+  return 2 * whole * limits::kFoldBatch;
+}
 
 Result<std::int32_t> lane_scale(const LaneBounds& bounds) {
   const double largest = static_cast<double>(bounds.contributions_max) *
@@ -89,8 +114,7 @@ void Lane::lay_out(Form form) {
     const codec::Piece& piece = form_->pieces()[p];
     const std::uint64_t count =
         codec::method_of(piece.codec).lane_elements(piece.codec, piece.count);
-    const bool plain = piece.codec.kind == CodecKind::f32 && !piece.codec.entropy;
-    parts_.push_back({p, {at, count}, plain});
+    parts_.push_back({p, {at, count}, granule_of(piece)});
     at += count;
   }
 }
@@ -103,7 +127,7 @@ const Lane::Part& Lane::part_at(std::uint64_t element) const {
   return *std::prev(after);
 }
 
-// A coded part is folded as a whole, hence by one thread.
+// A part that is folded as a whole is one thread's.
 std::vector<LaneRange> Lane::shards(unsigned count) const {
   const std::uint64_t total = sums_.size();
   const std::uint64_t most = std::clamp<std::uint64_t>(total / kShardMin, 1, count);
@@ -113,7 +137,8 @@ std::vector<LaneRange> Lane::shards(unsigned count) const {
     std::uint64_t end = total * shard / most;
     if (shard < most) {
       const Part& part = part_at(end);
-      if (!part.plain) end = part.at.first;
+      const std::uint64_t within = end - part.at.first;
+      end -= part.granule == 0 ? within : within % part.granule;
     }
     if (end > begun) shards.push_back({begun, end - begun});
     begun = std::max(begun, end);
@@ -123,6 +148,27 @@ std::vector<LaneRange> Lane::shards(unsigned count) const {
 
 // ---- folding ----
 
+/// Where a range's payloads lie while they are folded.
+class Lane::Staging {
+ public:
+  /// Of a payload: on a cache line of its own, and payloads of one size no power of two apart, or
+  /// they would meet in the same few places of the cache.
+  static constexpr std::size_t room(std::size_t bytes) {
+    constexpr std::size_t kLine = 64;
+    return (bytes / kLine + 3) / 2 * 2 * kLine + kLine;
+  }
+
+  Result<std::span<std::byte>> take(std::size_t bytes) {
+    if (bytes > memory_.size()) {
+      CHORUS_TRY(memory_, tensor::AlignedBuffer<std::byte>::create(bytes));
+    }
+    return memory_.span().first(bytes);
+  }
+
+ private:
+  tensor::AlignedBuffer<std::byte> memory_;
+};
+
 double Lane::multiplier(const Contribution& update) const {
   return std::ldexp(static_cast<double>(update.weight), scale_);
 }
@@ -130,21 +176,15 @@ double Lane::multiplier(const Contribution& update) const {
 Result<void> Lane::fold(std::span<const Contribution> updates, LaneRange& range) {
   CHORUS_ASSERT(!updates.empty() && updates.size() <= kernels::kFoldInputsMax);
   CHORUS_ASSERT(range.first <= sums_.size() && range.count <= sums_.size() - range.first);
-  const auto tile = static_cast<std::size_t>(std::min(kTile, range.count));
-  tensor::AlignedBuffer<float> staging;
+  Staging staging;
   while (range.count > 0) {
     const Part& part = part_at(range.first);
     LaneRange at{range.first, part.at.first + part.at.count - range.first};
-    if (part.plain) {
-      if (staging.empty()) {
-        CHORUS_TRY(staging, tensor::AlignedBuffer<float>::create(tile * updates.size()));
-      }
-      at.count = std::min({kTile, at.count, range.count});
-      CHORUS_OK(fold_plain(updates, part, at, staging.span()));
-    } else {
-      CHORUS_ASSERT(at.first == part.at.first && at.count <= range.count);
-      CHORUS_OK(fold_coded(updates, part));
+    if (part.granule != 0) {
+      at.count = std::min({tile_of(piece_of(part), updates.size()), at.count, range.count});
     }
+    CHORUS_ASSERT(at.count <= range.count && (part.granule != 0 || at.first == part.at.first));
+    CHORUS_OK(fold_part(updates, part, at, staging));
     range.first += at.count;
     range.count -= at.count;
   }
@@ -152,40 +192,35 @@ Result<void> Lane::fold(std::span<const Contribution> updates, LaneRange& range)
 }
 
 // Weights are at least 1, and counted after all ranges: without them the sums are old.
-Result<void> Lane::fold_plain(std::span<const Contribution> updates,
-                              const Part& part,
-                              LaneRange at,
-                              std::span<float> staging) {
-  const auto length = static_cast<std::size_t>(at.count);
-  std::array<kernels::FoldInput, kernels::kFoldInputsMax> inputs{};
-  for (std::size_t k = 0; k < updates.size(); ++k) {
-    const auto values = staging.subspan(k * length, length);
-    CHORUS_OK(updates[k].update->read(
-        part.piece, (at.first - part.at.first) * sizeof(float), std::as_writable_bytes(values)));
-    inputs[k].x = values.data();
-    inputs[k].multiplier = multiplier(updates[k]);
-  }
-  const std::span<std::int64_t> sums(sums_.data() + at.first, length);
-  if (denominator_ == 0) std::fill(sums.begin(), sums.end(), 0);
-  kernels::fold_f32({inputs.data(), updates.size()}, sums);
-  return {};
-}
-
-Result<void> Lane::fold_coded(std::span<const Contribution> updates, const Part& part) {
-  std::vector<std::vector<std::byte>> payloads(updates.size());
-  std::vector<codec::FoldPart> inputs;
-  for (std::size_t k = 0; k < updates.size(); ++k) {
-    const UpdateBody& update = *updates[k].update;
-    payloads[k].resize(static_cast<std::size_t>(update.bytes(part.piece)));
-    CHORUS_OK(update.read(part.piece, 0, payloads[k]));
-    inputs.push_back({payloads[k], multiplier(updates[k])});
-  }
-  const std::span<std::int64_t> sums(sums_.data() + part.at.first,
-                                     static_cast<std::size_t>(part.at.count));
-  if (denominator_ == 0) std::fill(sums.begin(), sums.end(), 0);
+Result<void> Lane::fold_part(std::span<const Contribution> updates,
+                             const Part& part,
+                             LaneRange at,
+                             Staging& staging) {
   const codec::Piece& piece = piece_of(part);
-  codec::method_of(piece.codec)
-      .fold(piece.codec, piece.count, inputs, form_->keys(part.piece), sums);
+  const codec::Method& method = codec::method_of(piece.codec);
+  // Lane elements are the piece's here: only after the last granule are there more of them.
+  const std::uint64_t first = at.first - part.at.first;
+  const std::uint64_t count =
+      part.granule == 0 ? piece.count : std::min(at.count, piece.count - first);
+  const std::uint64_t offset = part.granule == 0 ? 0 : method.bytes_max(piece.codec, first);
+  const auto bytes = [&](const Contribution& update) {
+    return static_cast<std::size_t>(part.granule == 0 ? update.update->bytes(part.piece)
+                                                      : method.bytes_max(piece.codec, count));
+  };
+  std::size_t all = 0;
+  for (const Contribution& update : updates) all += Staging::room(bytes(update));
+  CHORUS_TRY(std::span<std::byte> room, staging.take(all));
+  std::array<codec::FoldPart, kernels::kFoldInputsMax> inputs{};
+  for (std::size_t k = 0; k < updates.size(); ++k) {
+    const std::span<std::byte> payload = room.first(bytes(updates[k]));
+    CHORUS_OK(updates[k].update->read(part.piece, offset, payload));
+    inputs[k] = {payload, multiplier(updates[k])};
+    room = room.subspan(Staging::room(payload.size()));
+  }
+  const std::span<std::int64_t> sums(sums_.data() + at.first, static_cast<std::size_t>(at.count));
+  if (denominator_ == 0) std::fill(sums.begin(), sums.end(), 0);
+  method.fold(
+      piece.codec, count, std::span(inputs).first(updates.size()), form_->keys(part.piece), sums);
   return {};
 }
 

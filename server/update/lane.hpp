@@ -41,6 +41,10 @@ struct LaneRange {
   std::uint64_t count = 0;
 };
 
+/// Memory that a thread takes to fold limits::kFoldBatch updates, beyond a tile of half a MiB:
+/// payloads that are read as a whole, and what codecs make of them.
+std::uint64_t fold_bytes(const codec::UpdateForm& form);
+
 /// The accumulators of one form's pieces, one piece after the other. An element of a plain piece is
 /// a parameter; other pieces hold what codec::Method::lane_elements says.
 class Lane {
@@ -59,10 +63,10 @@ class Lane {
   /// All elements, cut into at most `count` ranges that may be folded at the same time.
   std::vector<LaneRange> shards(unsigned count) const;
 
-  /// sums[i] += Σ_k round_half_even(weight_k · x_k[i] · 2^scale) for i in `range`. When all ranges
-  /// are done call count_weights() once.
+  /// sums[i] += Σ_k round_half_even(weight_k · x_k[i] · 2^scale) for i in `range`, or as
+  /// codec::Method::fold has it. When all ranges are done call count_weights() once.
   /// @param updates  1..kernels::kFoldInputsMax, checked
-  /// @param range    of shards(), or of a plain form any. What is folded leaves it: empty after
+  /// @param range    of shards(), or of a float32 form any. What is folded leaves it: empty after
   ///                 success; after a failure (of reading an update) the same call goes on where it
   ///                 stopped, and nothing counts twice
   /// @determinism    bitwise equal whatever the order, the batches and the number of threads
@@ -93,18 +97,18 @@ class Lane {
   struct Part {
     std::size_t piece = 0;
     LaneRange at;
-    bool plain = false;  ///< float32: any part of its payload can be read by itself
+    std::uint64_t granule = 0;  ///< elements that can be folded by themselves; 0: only all of them
   };
 
   Lane() = default;
   void lay_out(Form form);
   const Part& part_at(std::uint64_t element) const;
   const codec::Piece& piece_of(const Part& part) const { return form_->pieces()[part.piece]; }
-  Result<void> fold_plain(std::span<const Contribution> updates,
-                          const Part& part,
-                          LaneRange at,
-                          std::span<float> staging);
-  Result<void> fold_coded(std::span<const Contribution> updates, const Part& part);
+  class Staging;
+  Result<void> fold_part(std::span<const Contribution> updates,
+                         const Part& part,
+                         LaneRange at,
+                         Staging& staging);
   void sums_mean(std::uint64_t first, std::span<float> into) const;
   void part_mean(const Part& part, std::uint64_t from, std::span<float> into) const;
   double multiplier(const Contribution& update) const;

@@ -1,12 +1,11 @@
 // How fast updates are folded exactly, beside what the memory of the same machine can read and
 // copy.
 //
-//   fold/f32/D:<elements>/inputs:<k>    eight updates of D floats folded into one int64
-//   accumulator,
-//                                       k of them per pass; bytes = 8 updates as float32
-//   read/f32/D:<elements>               the same eight arrays only read (the limit of any fold)
-//   copy/f32/D:<elements>               four of the arrays copied onto the other four; bytes read
-//                                       and written are both counted, as STREAM does
+//   fold/f32/D:<elements>/inputs:<k>    32 updates of D floats folded into one int64 accumulator,
+//                                       k of them at once; bytes = 32 updates as float32
+//   read/f32/D:<elements>               the same arrays only read (the limit of any fold)
+//   copy/f32/D:<elements>               half of the arrays copied onto the others; bytes read and
+//                                       written are both counted, as STREAM does
 //
 // With two threads each takes half of the coordinates, as the server does. Repetitions of all rows
 // are interleaved at random, so that a disturbance of the machine does not fall on one row alone.
@@ -108,22 +107,25 @@ void fold(benchmark::State& state) {
 
 using Words [[gnu::vector_size(64)]] = std::uint64_t;  // one cache line; lowered to what exists
 
-// All arrays side by side, as the fold visits them, with nothing to do but load: of the orders and
-// prefetch distances tried, the fastest way one core can read them.
+// Eight arrays at a time, side by side, with nothing to do but load: of the orders and prefetch
+// distances tried, the fastest way one core can read them.
 void read(benchmark::State& state) {
   constexpr std::size_t kLine = 16;
   constexpr std::size_t kAhead = 128;
+  constexpr std::size_t kBeside = 8;
   const Data& all = data();
   const Share share = share_of(state);
   for ([[maybe_unused]] auto _ : state) {
     Words chains[2] = {};
-    for (std::size_t i = share.begin; i + kLine <= share.begin + share.count; i += kLine) {
-      for (std::size_t k = 0; k < kUpdates; ++k) {
-        const float* at = all.updates[k].get() + i;
-        __builtin_prefetch(at + std::min(kAhead, kLargest - i));
-        Words line;
-        std::memcpy(&line, at, sizeof(line));
-        chains[k % 2] |= line;
+    for (std::size_t first = 0; first < kUpdates; first += kBeside) {
+      for (std::size_t i = share.begin; i + kLine <= share.begin + share.count; i += kLine) {
+        for (std::size_t k = first; k < first + kBeside; ++k) {
+          const float* at = all.updates[k].get() + i;
+          __builtin_prefetch(at + std::min(kAhead, kLargest - i));
+          Words line;
+          std::memcpy(&line, at, sizeof(line));
+          chains[k % 2] |= line;
+        }
       }
     }
     std::uint64_t seen = chains[0][0] | chains[1][0];
@@ -152,7 +154,7 @@ void add_rows() {
       const auto shape = [threads](auto* row) { row->Threads(threads)->UseRealTime(); };
       shape(benchmark::RegisterBenchmark("read/f32", read)->ArgName("D")->Arg(d));
       shape(benchmark::RegisterBenchmark("copy/f32", copy)->ArgName("D")->Arg(d));
-      for (const std::int64_t inputs : {1, 8}) {
+      for (const std::int64_t inputs : {1, 8, 32}) {
         shape(benchmark::RegisterBenchmark("fold/f32", fold)
                   ->ArgNames({"D", "inputs"})
                   ->Args({d, inputs}));

@@ -21,6 +21,9 @@ using test::bits_of;
 using test::Placed;
 using test::WithVariant;
 
+/// Inputs of a fold: some of a pass, a whole one, and more.
+constexpr std::array<std::size_t, 7> kCounts{1, 2, 3, 7, 8, 9, kernels::kFoldInputsMax};
+
 constexpr std::uint64_t kKey = 0x0123456789ABCDEFULL;
 
 std::uint32_t word_of(std::uint64_t key, std::uint64_t block, std::size_t word) {
@@ -105,10 +108,11 @@ std::vector<std::uint64_t> results(std::string_view variant, std::size_t n, std:
 
   std::vector<std::int64_t> lane(n, -7);
   const std::vector<std::uint8_t> eight = some_codes(n, 8);
-  for (std::size_t count = 1; count <= kernels::kFoldInputsMax; ++count) {
+  for (const std::size_t count : kCounts) {
     std::vector<kernels::FoldCodes> inputs;
     for (std::size_t k = 0; k < count; ++k) {
-      inputs.push_back({eight.data(), -0x1.8p40 * static_cast<double>(k), 1.0e9 / 3.0 + 0.5});
+      const double unit = 1.0e9 / 3.0 + 0.5 * static_cast<double>(k % 3);  // some of them whole
+      inputs.push_back({eight.data(), -0x1.8p40 * static_cast<double>(k), unit});
     }
     kernels::fold_codes(8, inputs, lane);
   }
@@ -124,7 +128,7 @@ std::vector<std::uint64_t> results(std::string_view variant, std::size_t n, std:
       kernels::pack_codes(own, bits, packed.back());
       levels.push_back(awkward_floats(std::size_t{1} << bits, 9 + k));
     }
-    for (std::size_t count = 1; count <= kernels::kFoldInputsMax; ++count) {
+    for (const std::size_t count : kCounts) {
       std::vector<kernels::FoldCodes> lines;
       std::vector<kernels::FoldCodes> looked_up;
       for (std::size_t k = 0; k < count; ++k) {
@@ -150,6 +154,33 @@ TEST(Codes, EveryVariantGivesTheBitsOfTheReference) {
       ASSERT_EQ(results(variant, n, n % 16), results("ref", n, 0)) << variant << " " << n;
     }
   }
+}
+
+TEST(Codes, WholeNumbersOfUnitsAreAddedExactly) {
+  // From one to a whole pass of them and beyond what 52 bits hold, beside one that is not whole.
+  const std::vector<double> units{1.0, 0x1.0p16 + 1, 0x1.fffffffffffp43, 0x1.0p44, 0x1.8p45, 2.5};
+  for (const std::string_view variant : kernels::available_variants()) {
+    ASSERT_TRUE(kernels::select_variant(variant));
+    for (const std::size_t n : awkward_lengths()) {
+      const std::vector<std::uint8_t> codes = some_codes(n, 8);
+      std::vector<std::int64_t> lane(n, 1000);
+      std::vector<std::int64_t> expected = lane;
+      std::vector<kernels::FoldCodes> inputs;
+      for (std::size_t k = 0; k < kernels::kFoldInputsMax; ++k) {
+        const double unit = units[k % units.size()];
+        const double base = std::nearbyint(-127.0 * unit) - static_cast<double>(k);
+        inputs.push_back({codes.data(), base, unit});
+        for (std::size_t i = 0; i < n; ++i) {
+          const long double addend =
+              static_cast<long double>(base) + static_cast<long double>(unit) * codes[i];
+          expected[i] += static_cast<std::int64_t>(std::nearbyint(addend));
+        }
+      }
+      kernels::fold_codes(8, inputs, lane);
+      ASSERT_EQ(lane, expected) << variant << " " << n;
+    }
+  }
+  ASSERT_TRUE(kernels::select_variant(kernels::available_variants().front()));
 }
 
 TEST(Codes, QuantiseIsTheFormula) {

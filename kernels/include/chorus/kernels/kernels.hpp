@@ -9,8 +9,8 @@
 
 namespace chorus::kernels {
 
-/// Updates folded in one pass over an accumulator at most.
-inline constexpr std::size_t kFoldInputsMax = 8;
+/// Updates folded at once into an accumulator at most.
+inline constexpr std::size_t kFoldInputsMax = 32;
 
 /// One contribution to a fold: `multiplier` is weight * 2^scale, formed once by the caller.
 struct FoldInput {
@@ -21,8 +21,8 @@ struct FoldInput {
 /// acc[i] += Σ_k round_half_even(double(inputs[k].x[i]) * inputs[k].multiplier)
 ///
 /// @param inputs  1..kFoldInputsMax contributions; each product must be below 2^62 in magnitude
-///                (the lane's scale guarantees it: see server/update/lane.hpp). One pass over acc
-///                serves all of them: eight at once are nearly twice as fast as one at a time.
+///                (the lane's scale guarantees it: see server/update/lane.hpp). Eight at a time are
+///                added in registers, and more of them while acc is in the first-level cache.
 /// @param acc     i64[n]  in/out, any alignment (fastest at 64)
 /// @determinism   exact integer addition: bitwise equal on every variant, in any order of calls
 void fold_f32(std::span<const FoldInput> inputs, std::span<std::int64_t> acc) noexcept;

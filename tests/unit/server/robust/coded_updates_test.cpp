@@ -143,7 +143,7 @@ TEST(CodedUpdates, ABodyOfAnotherFormAndADiskThatFailsAreReported) {
     return bytes;
   }());
   const auto set = updates_of_form(fleet.form, {fleet.bodies[0], broken}).value();
-  broken->fails = true;
+  broken->fails_from = 0;
   std::vector<float> read(1000);
   EXPECT_TRUE(set->read(0, 0, read));
   EXPECT_EQ(set->read(1, 0, read).error().code, errc::io_failed);

@@ -1,9 +1,11 @@
 // Compressed updates: checked, summed as they are, and turned back into the mean of what devices
 // encoded.
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>
 
+#include "common/base/limits.hpp"
 #include "common/base/rng.hpp"
 #include "common/codec/update.hpp"
 #include "server/update/lane.hpp"
@@ -27,7 +29,7 @@ TensorLayout layout() {
   add("conv.weight", 20, 50);
   add("conv.bias", 10);
   add("norm.running_mean", 10);
-  add("dense.weight", 549, 605);  // more than a piece
+  add("dense.weight", 1098, 605);  // more than a piece, and enough for two threads
   add("dense.bias", 3);
   EXPECT_GT(layout.tensors[3].count, UpdateForm::kPieceElements);
   return layout;
@@ -153,21 +155,61 @@ TEST(CompressedLaneParts, WhatIsNotSentDoesNotChange) {
 }
 
 TEST(CompressedLaneParts, AFailedFoldGoesOnWhereItStopped) {
-  const Fleet fleet = fleet_of(plan_of({.kind = CodecKind::uniform}), 1);
-  const Lane whole = folded(fleet, 1, 8);
-  std::vector<float> delta(layout().parameters, 1.0F);
-  const auto reader = std::make_shared<FakeBytes>(codec::encode_update(*fleet.form, delta).value());
-  const std::vector<Contribution> sick{{body_of(reader, *fleet.form), 1}};
-  Lane lane = Lane::create(fleet.form, fleet.bounds).value();
-  LaneRange range{0, lane.sums().size()};
-  reader->fails = true;
-  EXPECT_EQ(lane.fold(sick, range).error().code, errc::io_failed);
-  EXPECT_EQ(range.count, lane.sums().size());
-  reader->fails = false;
-  ASSERT_TRUE(lane.fold(sick, range));
-  EXPECT_EQ(range.count, 0U);
-  lane.count_weights(sick);
-  for (const float value : mean_of(lane)) ASSERT_FLOAT_EQ(value, 1.0F);
+  for (const CodecKind kind : {CodecKind::uniform, CodecKind::top_k}) {  // in tiles, and as a whole
+    const Fleet fleet = fleet_of(plan_of({.kind = kind}), 3);
+    const Lane whole = folded(fleet, 1, 3);
+    std::vector<float> delta(layout().parameters);
+    for (std::size_t i = 0; i < delta.size(); ++i) delta[i] = static_cast<float>(i % 7) - 3.0F;
+    const auto body = codec::encode_update(*fleet.form, delta).value();
+    const auto reader = std::make_shared<FakeBytes>(body);
+    std::vector<Contribution> updates = fleet.updates;
+    updates.insert(updates.begin() + 1, {body_of(reader, *fleet.form), 1});
+    const auto bounds = LaneBounds{4, 5, fleet.bounds.value_max};
+    Lane undisturbed = Lane::create(fleet.form, bounds).value();
+    for (LaneRange& range : undisturbed.shards(1)) ASSERT_TRUE(undisturbed.fold(updates, range));
+
+    Lane lane = Lane::create(fleet.form, bounds).value();
+    LaneRange range{0, lane.sums().size()};
+    reader->fails_from = 3 * body.size() / 4;
+    EXPECT_EQ(lane.fold(updates, range).error().code, errc::io_failed);
+    EXPECT_GT(range.count, 0U);
+    EXPECT_LT(range.count, lane.sums().size());
+    reader->fails_from.reset();
+    ASSERT_TRUE(lane.fold(updates, range));
+    EXPECT_EQ(range.count, 0U);
+    EXPECT_TRUE(std::ranges::equal(lane.sums(), undisturbed.sums()));
+  }
+}
+
+TEST(CompressedLaneParts, ThreadsCutBetweenBucketsAndNotWithinAWhole) {
+  const auto form_of = [](const Codec& codec) {
+    return std::make_shared<const UpdateForm>(UpdateForm::of(plan_of(codec), layout()).value());
+  };
+  const auto coded = form_of({.kind = CodecKind::uniform, .bucket = 1024});
+  const auto shards = Lane::create(coded, {1, 1, 1.0}).value().shards(2);
+  ASSERT_EQ(shards.size(), 2U);
+  const std::uint64_t first_of_dense = 1020;
+  EXPECT_EQ((shards[1].first - first_of_dense) % UpdateForm::kPieceElements % 1024, 0U);
+  EXPECT_LT(shards[0].count, shards[1].count + 2 * 1024);
+  const auto whole = form_of({.kind = CodecKind::top_k});
+  const auto cut = Lane::create(whole, {1, 1, 1.0}).value().shards(2);
+  ASSERT_EQ(cut.size(), 2U);
+  EXPECT_EQ((cut[1].first - first_of_dense) % UpdateForm::kPieceElements, 0U);
+}
+
+TEST(CompressedLaneParts, FoldingTakesMemoryForWholePayloadsOnly) {
+  const auto bytes = [](const Codec& codec, std::uint64_t rows) {
+    TensorLayout one;
+    one.tensors = {{"dense.weight", {rows, 1000}, 0, rows * 1000, false}};
+    one.parameters = rows * 1000;
+    TrainPlan plan = plan_of(codec);
+    plan.compression->tensors.clear();
+    return fold_bytes(UpdateForm::of(plan, one).value());
+  };
+  EXPECT_EQ(bytes({.kind = CodecKind::uniform}, 10'000), 0U);
+  const Codec whole{.entropy = true};
+  EXPECT_GT(bytes(whole, 10'000), 2 * limits::kFoldBatch * 4 * UpdateForm::kPieceElements);
+  EXPECT_EQ(bytes(whole, 1000), bytes(whole, 10'000));
 }
 
 TEST(CompressedLaneParts, ALaneIsUsedAgainForAnotherRoundsKeys) {

@@ -43,12 +43,14 @@ class FakeBytes final : public UpdateReader {
   std::uint64_t bytes() const override { return bytes_.size(); }
   Result<void> read(std::uint64_t offset, std::span<std::byte> into) const override {
     if (offset + into.size() > bytes()) return fail(errc::invalid_argument, "beyond the end");
-    if (fails) return fail(errc::io_failed, "the disk does not answer");
+    if (fails_from && offset + into.size() > *fails_from) {
+      return fail(errc::io_failed, "the disk does not answer");
+    }
     std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
     return {};
   }
 
-  bool fails = false;
+  std::optional<std::uint64_t> fails_from;  ///< as above
 
  private:
   std::vector<std::byte> bytes_;

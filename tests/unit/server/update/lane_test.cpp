@@ -8,13 +8,14 @@
 
 #include <gtest/gtest.h>
 
+#include "common/base/limits.hpp"
 #include "common/base/rng.hpp"
 #include "tests/unit/server/update/fake_update.hpp"
 
 namespace chorus::server::test {
 namespace {
 
-constexpr std::uint64_t kTile = 16384;  // of lane.cpp: the interesting lengths lie around it
+constexpr std::uint64_t kTile = 16384;  // about one of lane.cpp, which depends on the updates
 
 double largest(const LaneBounds& bounds, std::int32_t scale) {
   return std::ldexp(static_cast<double>(bounds.contributions_max) *
@@ -268,7 +269,8 @@ TEST(Lane, AFailedFoldGoesOnWhereItStopped) {
     const auto folded = lane.fold(updates, range);
     ASSERT_FALSE(folded);
     EXPECT_EQ(folded.error().code, errc::io_failed);
-    EXPECT_EQ(range.first, readable / kTile * kTile);
+    EXPECT_LE(range.first, readable);
+    EXPECT_GT(range.first + 2 * kTile, readable);
     EXPECT_EQ(range.first + range.count, parameters);
   }
   sick->fails_from.reset();
@@ -313,8 +315,8 @@ TEST(LaneDeath, RangesBeyondTheEndAreBugs) {
   EXPECT_DEATH(static_cast<void>(lane.fold(cohort.updates, wraps)), "range");
   LaneRange good{0, 10};
   EXPECT_DEATH(static_cast<void>(lane.fold({}, good)), "updates");
-  const std::vector<Contribution> nine(9, cohort.updates[0]);
-  EXPECT_DEATH(static_cast<void>(lane.fold(nine, good)), "kFoldInputsMax");
+  const std::vector<Contribution> too_many(limits::kFoldBatch + 1, cohort.updates[0]);
+  EXPECT_DEATH(static_cast<void>(lane.fold(too_many, good)), "kFoldInputsMax");
   std::vector<float> mean(10);
   EXPECT_DEATH(lane.mean(0, mean), "denominator");
 }
