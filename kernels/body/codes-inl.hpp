@@ -26,6 +26,7 @@ inline void quantise_group(const float* x,
                            uint8_t* codes) {
   const int32_t levels = static_cast<int32_t>(grid.levels);
   for (size_t w = 0; w < 4; ++w) {
+    int32_t within[kPhiloxBlocks];  // with bytes in the same loop its vectors would be short
     CHORUS_ONE_VECTOR
     for (size_t j = 0; j < kPhiloxBlocks; ++j) {
       const float u = (x[w * kPhiloxBlocks + j] - grid.low) * grid.per_step;
@@ -34,26 +35,30 @@ inline void quantise_group(const float* x,
           static_cast<float>(static_cast<int32_t>(words.word[w][j] >> 8U)) * 0x1.0p-24F;
       const int32_t code = whole + (draw < u - static_cast<float>(whole) ? 1 : 0);
       const int32_t from_below = code < 0 ? 0 : code;
-      codes[w * kPhiloxBlocks + j] =
-          static_cast<uint8_t>(from_below > levels ? levels : from_below);
+      within[j] = from_below > levels ? levels : from_below;
+    }
+    CHORUS_ONE_VECTOR
+    for (size_t j = 0; j < kPhiloxBlocks; ++j) {
+      codes[w * kPhiloxBlocks + j] = static_cast<uint8_t>(within[j]);
     }
   }
 }
 
 void quantise(
     const float* x, const RawGrid& grid, const RawDraws& draws, uint8_t* codes, size_t n) {
+  const PhiloxKeys keys(draws.key);
   PhiloxWords words;
   uint64_t block = draws.first / 4;
   size_t i = 0;
   for (; i + kGroup <= n; i += kGroup, block += kPhiloxBlocks) {
-    philox_blocks(draws.key, block, words);
+    philox_blocks(keys, block, words);
     quantise_group(x + i, grid, words, codes + i);
   }
   if (i == n) return;
   float rest[kGroup];
   uint8_t rest_codes[kGroup];
   for (size_t j = 0; j < kGroup; ++j) rest[j] = i + j < n ? x[i + j] : grid.low;
-  philox_blocks(draws.key, block, words);
+  philox_blocks(keys, block, words);
   quantise_group(rest, grid, words, rest_codes);
   for (size_t j = 0; i + j < n; ++j) codes[i + j] = rest_codes[j];
 }
@@ -113,9 +118,10 @@ double sum_magnitudes(const float* x, size_t n) {
 // Sixteen blocks are 2048 signs; those of block j are x[128·j] and the following.
 void flip_signs(uint64_t key, float* x, size_t n) {
   constexpr size_t kPer = 128;
+  const PhiloxKeys keys(key);
   PhiloxWords words;
   for (size_t first = 0; first < n; first += kPer * kPhiloxBlocks) {
-    philox_blocks(key, first / kPer, words);
+    philox_blocks(keys, first / kPer, words);
     for (size_t j = 0; j < kPhiloxBlocks; ++j) {
       for (size_t w = 0; w < 4; ++w) {
         const size_t at = first + j * kPer + w * 32;

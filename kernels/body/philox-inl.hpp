@@ -17,7 +17,24 @@ constexpr size_t kPhiloxBlocks = 16;
 
 /// word[w][j] = word w of block first + j.
 struct PhiloxWords {
-  uint32_t word[4][kPhiloxBlocks];
+  alignas(64) uint32_t word[4][kPhiloxBlocks];
+};
+
+/// The keys of the rounds, for many blocks.
+struct PhiloxKeys {
+  uint64_t low[10];
+  uint64_t high[10];
+
+  explicit PhiloxKeys(uint64_t key) {
+    uint32_t of_low = static_cast<uint32_t>(key);
+    uint32_t of_high = static_cast<uint32_t>(key >> 32U);
+    for (int round = 0; round < 10; ++round) {
+      low[round] = of_low;
+      high[round] = of_high;
+      of_low += 0x9E3779B9U;
+      of_high += 0xBB67AE85U;
+    }
+  }
 };
 
 #if defined(__AVX512F__)
@@ -45,34 +62,29 @@ inline Philox8 philox_counters(uint64_t first) {
   return {block, _mm512_srli_epi64(block, 32), none, none};
 }
 
-inline void philox_store(__m512i word, uint32_t* to) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi64_epi32(word));
+// The lower halves of both.
+inline void philox_store(__m512i x, __m512i y, uint32_t* to) {
+  const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  _mm512_store_si512(to, _mm512_permutex2var_epi32(x, even, y));
 }
 
-inline void philox_blocks(uint64_t key, uint64_t first, PhiloxWords& out) {
+inline void philox_blocks(const PhiloxKeys& keys, uint64_t first, PhiloxWords& out) {
   Philox8 x = philox_counters(first);
   Philox8 y = philox_counters(first + 8);
-  uint32_t low = static_cast<uint32_t>(key);
-  uint32_t high = static_cast<uint32_t>(key >> 32U);
+#pragma GCC unroll 10
   for (int round = 0; round < 10; ++round) {
-    const __m512i lows = _mm512_set1_epi64(low);
-    const __m512i highs = _mm512_set1_epi64(high);
-    philox_round(x, lows, highs);
-    philox_round(y, lows, highs);
-    low += 0x9E3779B9U;
-    high += 0xBB67AE85U;
+    const __m512i low = _mm512_set1_epi64(static_cast<long long>(keys.low[round]));
+    const __m512i high = _mm512_set1_epi64(static_cast<long long>(keys.high[round]));
+    philox_round(x, low, high);
+    philox_round(y, low, high);
   }
-  philox_store(x.a, out.word[0]);
-  philox_store(y.a, out.word[0] + 8);
-  philox_store(x.b, out.word[1]);
-  philox_store(y.b, out.word[1] + 8);
-  philox_store(x.c, out.word[2]);
-  philox_store(y.c, out.word[2] + 8);
-  philox_store(x.d, out.word[3]);
-  philox_store(y.d, out.word[3] + 8);
+  philox_store(x.a, y.a, out.word[0]);
+  philox_store(x.b, y.b, out.word[1]);
+  philox_store(x.c, y.c, out.word[2]);
+  philox_store(x.d, y.d, out.word[3]);
 }
 #else
-inline void philox_blocks(uint64_t key, uint64_t first, PhiloxWords& out) {
+inline void philox_blocks(const PhiloxKeys& keys, uint64_t first, PhiloxWords& out) {
   uint32_t a[kPhiloxBlocks];
   uint32_t b[kPhiloxBlocks];
   uint32_t c[kPhiloxBlocks];
@@ -84,9 +96,9 @@ inline void philox_blocks(uint64_t key, uint64_t first, PhiloxWords& out) {
     c[j] = 0;
     d[j] = 0;
   }
-  uint32_t low = static_cast<uint32_t>(key);
-  uint32_t high = static_cast<uint32_t>(key >> 32U);
   for (int round = 0; round < 10; ++round) {
+    const auto low = static_cast<uint32_t>(keys.low[round]);
+    const auto high = static_cast<uint32_t>(keys.high[round]);
     CHORUS_ONE_VECTOR
     for (size_t j = 0; j < kPhiloxBlocks; ++j) {
       const uint64_t p0 = uint64_t{0xD2511F53U} * a[j];
@@ -96,8 +108,6 @@ inline void philox_blocks(uint64_t key, uint64_t first, PhiloxWords& out) {
       c[j] = static_cast<uint32_t>(p0 >> 32U) ^ d[j] ^ high;
       d[j] = static_cast<uint32_t>(p0);
     }
-    low += 0x9E3779B9U;
-    high += 0xBB67AE85U;
   }
   CHORUS_ONE_VECTOR
   for (size_t j = 0; j < kPhiloxBlocks; ++j) {
