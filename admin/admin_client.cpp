@@ -16,6 +16,7 @@
 #include "common/base/try.hpp"
 #include "common/net/frame_stream.hpp"
 #include "common/net/tcp.hpp"
+#include "common/net/tls_stream.hpp"
 
 namespace chorus::admin {
 namespace {

@@ -14,6 +14,7 @@
 #include "common/base/log.hpp"
 #include "common/base/try.hpp"
 #include "common/net/async.hpp"
+#include "common/net/tls_stream.hpp"
 
 namespace chorus::client {
 
@@ -21,7 +22,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 // Time for the last words of a connection, in either direction.
 constexpr auto kLastWords = std::chrono::seconds(2);
@@ -74,7 +74,7 @@ void Connection::close() {
   }
   linger_.expires_after(kLastWords);
   linger_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error) self->frames_->tls().close();
+    if (!error) self->frames_->stream().close();
   });
   changed();
 }
@@ -107,7 +107,7 @@ Connection::Awaitable<void> Connection::run(std::shared_ptr<Connection> self, Ta
   self->changed();
   if (self->owner_ == nullptr) co_return;
   if (self->write_failure_) why = self->write_failure_;
-  if (self->frames_) self->frames_->tls().close();
+  if (self->frames_) self->frames_->stream().close();
   auto* const owner = std::exchange(self->owner_, nullptr);
   owner->on_lost(why ? std::move(*why) : fail(errc::connection_failed, "the connection ended"));
 }
@@ -159,7 +159,7 @@ Connection::Awaitable<void> Connection::write_loop(std::shared_ptr<Connection> s
     if (auto written = co_await self->write_next(); !written) {
       self->write_failure_ = std::move(written).error();
       // The server may have said why before it closed: give the reader a moment to find it.
-      self->frames_->tls().read_expires_at(SteadyClock::now() + kLastWords);
+      self->frames_->stream().read_expires_at(SteadyClock::now() + kLastWords);
       break;
     }
   }
@@ -193,9 +193,9 @@ Connection::Awaitable<Result<void>> Connection::write_next() {
 // After close(): the reader is sent away, then the stream ends in good order.
 Connection::Awaitable<void> Connection::finish() {
   if (owner_ != nullptr || write_failure_) co_return;
-  frames_->tls().cancel();
+  frames_->stream().cancel();
   while (!reader_ended_) co_await wait_for_change();
-  static_cast<void>(co_await frames_->tls().shutdown());
+  static_cast<void>(co_await frames_->stream().shutdown());
   linger_.cancel();
 }
 

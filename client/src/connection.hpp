@@ -11,11 +11,11 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "chorus/result.hpp"
 #include "common/net/frame_stream.hpp"
 #include "common/net/tcp.hpp"
+#include "common/net/timer.hpp"
 #include "common/net/tls_context.hpp"
 #include "common/wire/messages.hpp"
 
@@ -80,8 +80,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ConnectionOwner* owner_;  ///< null after close()
   boost::asio::cancellation_signal stop_connecting_;
   std::unique_ptr<net::FrameStream> frames_;
-  boost::asio::steady_timer change_;  ///< never fires: cancelled to wake the writer
-  boost::asio::steady_timer linger_;
+  net::Timer change_;  ///< never fires: cancelled to wake the writer
+  net::Timer linger_;
   std::deque<wire::Message> outbox_;
   std::optional<Body> body_;
   std::uint64_t body_offset_ = 0;

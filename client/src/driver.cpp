@@ -53,7 +53,7 @@ Result<std::unique_ptr<Driver>> Driver::create(Parts parts) {
 
 Driver::Driver(Parts parts)
     : parts_(std::move(parts)),
-      began_(std::chrono::steady_clock::now()),
+      began_(SteadyClock::now()),
       began_ms_(std::chrono::duration_cast<std::chrono::milliseconds>(
                     std::chrono::system_clock::now().time_since_epoch())
                     .count()),
@@ -81,7 +81,7 @@ Result<void> Driver::load_unfinished() {
   std::string damage;
   CHORUS_TRY(unfinished_, parts_.state->unfinished_upload(&damage));
   if (!damage.empty()) spdlog::warn("an unfinished upload is dropped: {}", damage);
-  if (!unfinished_) return KeptState::discard(parts_.state->kept_path());
+  if (!unfinished_) return KeptState::discard(parts_.state->kept_path(), parts_.state->disk());
   CHORUS_TRY(auto buffer, UpdateBuffer::create(unfinished_->bytes));
   CHORUS_OK(parts_.state->read_upload(buffer.span()));
   update_ = std::make_shared<UpdateBuffer>(std::move(buffer));
@@ -105,7 +105,7 @@ void Driver::stop() {
 }
 
 TimePoint Driver::now() const {
-  const auto passed = std::chrono::steady_clock::now() - began_;
+  const auto passed = SteadyClock::now() - began_;
   return TimePoint(Duration(began_ms_) + std::chrono::duration_cast<Duration>(passed));
 }
 
@@ -259,7 +259,8 @@ void Driver::perform(const StartTask&) {
     input.durable = parts_.options->durable_upload ? parts_.state : nullptr;
     if (input.work->basis) input.basis = basis_.take();
     input.scratch = std::exchange(scratch_, nullptr);
-    KeptState state({parts_.state->kept_path(), input.work->task, input.layout});
+    StateFolder& folder = *parts_.state;
+    KeptState state({folder.kept_path(), input.work->task, input.layout, &folder.disk()});
     input.state = &state;
     auto finished = run_task(*parts_.trainer, input);
     model_.release();
@@ -286,8 +287,9 @@ void Driver::perform(const StopBody&) {
 void Driver::perform(const DropUpload& action) {
   // Before the upload is forgotten: a power cut between the two repeats the offer, and its answer.
   const auto kept = parts_.state->kept_path();
-  const auto settled =
-      action.accepted ? KeptState::accept(kept, *action.accepted) : KeptState::discard(kept);
+  Disk& disk = parts_.state->disk();
+  const auto settled = action.accepted ? KeptState::accept(kept, *action.accepted, disk)
+                                       : KeptState::discard(kept, disk);
   if (!settled) spdlog::warn("local state of the last task: {}", settled.error().to_string());
   const auto worth_keeping = [this](const std::shared_ptr<UpdateBuffer>& buffer) {
     return buffer != nullptr && buffer.use_count() == 1 &&

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "chorus/client/client.hpp"
@@ -24,6 +23,7 @@
 #include "client/src/state_folder.hpp"
 #include "client/src/task_runner.hpp"
 #include "client/src/version_cache.hpp"
+#include "common/net/timer.hpp"
 
 namespace chorus::client {
 
@@ -88,9 +88,9 @@ class Driver final : private ConnectionOwner {
 
   Parts parts_;
   boost::asio::io_context context_{1};
-  boost::asio::steady_timer timer_{context_};
+  net::Timer timer_{context_};
   boost::asio::thread_pool compute_{1};
-  std::chrono::steady_clock::time_point began_;
+  SteadyClock::time_point began_;
   std::int64_t began_ms_ = 0;
 
   SessionMachine machine_;

@@ -14,6 +14,7 @@
 #include "common/net/frame_stream.hpp"
 #include "common/net/tcp.hpp"
 #include "common/net/tls_context.hpp"
+#include "common/net/tls_stream.hpp"
 #include "common/wire/join_token.hpp"
 
 namespace chorus::client {
@@ -68,7 +69,7 @@ asio::awaitable<Result<wire::Enrolled>> converse(Request request) {
   if (enrolled == nullptr) co_return unexpected(answer, "enrolled");
   wire::Message farewell(wire::Goodbye{"", Duration::zero()});
   static_cast<void>(co_await frames.write(std::move(farewell)));
-  static_cast<void>(co_await frames.tls().shutdown());
+  static_cast<void>(co_await frames.stream().shutdown());
   co_return std::move(*enrolled);
 }
 

@@ -1,16 +1,11 @@
 #include "client/src/kept_state.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <system_error>
-#include <unistd.h>
 #include <utility>
 
-#include "common/base/files.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/log.hpp"
 #include "common/base/try.hpp"
@@ -79,17 +74,6 @@ Failure damaged(const std::filesystem::path& path, std::string_view what) {
   return fail(errc::corrupt_data, "'" + path.string() + "' " + std::string(what));
 }
 
-Result<std::vector<std::byte>> read_whole(const std::filesystem::path& path) {
-  CHORUS_TRY(const UniqueFd file, open_file(path, O_RDONLY));
-  CHORUS_TRY(const std::uint64_t size, file_size(file.get(), path));
-  if (size > limits::kStateVectorsMax * limits::kModelBytesMax) {
-    return damaged(path, "is too large");
-  }
-  std::vector<std::byte> bytes(size);
-  CHORUS_OK(read_at(file.get(), 0, bytes, path));
-  return bytes;
-}
-
 Result<void> read_header(const nlohmann::json& header, Content& into, std::size_t& numbers) {
   const bool fits = header.is_object() && header.value("format", "") == kFormat &&
                     header.contains("vectors") && header["vectors"].is_array();
@@ -107,8 +91,9 @@ Result<void> read_header(const nlohmann::json& header, Content& into, std::size_
   return {};
 }
 
-Result<Content> read_content(const std::filesystem::path& path) {
-  CHORUS_TRY(const auto bytes, read_whole(path));
+Result<Content> read_content(Disk& disk, const std::filesystem::path& path) {
+  CHORUS_TRY(const auto bytes,
+             disk.read_whole(path, limits::kStateVectorsMax * limits::kModelBytesMax));
   std::uint32_t length = 0;
   if (bytes.size() < sizeof(length) + kDigestBytes) return damaged(path, "is too short");
   std::memcpy(&length, bytes.data(), sizeof(length));
@@ -148,18 +133,13 @@ std::filesystem::path state_path(const std::filesystem::path& folder, const std:
   return folder / (job + ".state");
 }
 
-bool is_there(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
-}
-
 }  // namespace
 
 void KeptState::read_once() const {
   if (std::exchange(read_, true)) return;
   const auto path = state_path(place_.folder, place_.task.job.value);
-  if (!is_there(path)) return;
-  auto content = read_content(path);
+  auto content = read_content(*place_.disk, path);
+  if (!content && content.error().code == errc::not_found) return;
   if (content && content->layout != layout_id(*place_.layout)) {
     content = damaged(path, "belongs to another layout of tensors");
   }
@@ -202,7 +182,7 @@ Result<void> KeptState::store(std::string_view name, std::span<const float> numb
 
 Result<void> KeptState::stage() {
   if (staged_.empty()) return {};
-  CHORUS_OK(make_folders(place_.folder, 0700));
+  CHORUS_OK(place_.disk->make_folder(place_.folder, 0700));
   Content content{place_.task.job.value,
                   place_.task.round.value,
                   layout_id(*place_.layout),
@@ -210,23 +190,25 @@ Result<void> KeptState::stage() {
                   staged_};
   content.vectors.insert(vectors_.begin(), vectors_.end());  // what is staged stays
   const auto bytes = bytes_of_content(content);
-  return write_durably(place_.folder / "next", std::span<const std::byte>(bytes), 0600);
+  return place_.disk->write_durably(place_.folder / "next", bytes, 0600);
 }
 
-Result<void> KeptState::accept(const std::filesystem::path& folder, const TaskRef& task) {
+Result<void> KeptState::accept(const std::filesystem::path& folder,
+                               const TaskRef& task,
+                               Disk& disk) {
   const auto next = folder / "next";
-  if (!is_there(next)) return {};
-  CHORUS_TRY(const Content content, read_content(next));
-  if (content.job != task.job.value || content.round != task.round.value) return discard(folder);
-  const auto path = state_path(folder, content.job);
-  if (::rename(next.c_str(), path.c_str()) != 0) return errno_failure(errno, "renaming", next);
-  return sync_folder(folder);
+  const auto content = read_content(disk, next);
+  if (!content && content.error().code == errc::not_found) return {};
+  if (!content) return content.error();
+  if (content->job != task.job.value || content->round != task.round.value) {
+    return discard(folder, disk);
+  }
+  CHORUS_OK(disk.rename(next, state_path(folder, content->job)));
+  return disk.sync_folder(folder);
 }
 
-Result<void> KeptState::discard(const std::filesystem::path& folder) {
-  const auto next = folder / "next";
-  if (::unlink(next.c_str()) != 0 && errno != ENOENT) return errno_failure(errno, "removing", next);
-  return {};
+Result<void> KeptState::discard(const std::filesystem::path& folder, Disk& disk) {
+  return disk.remove_if_there(folder / "next");
 }
 
 }  // namespace chorus::client

@@ -21,6 +21,7 @@
 #include "chorus/client/local_state.hpp"
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
+#include "common/base/disk.hpp"
 #include "common/base/types.hpp"
 
 namespace chorus::client {
@@ -31,6 +32,7 @@ class KeptState final : public LocalState {
     std::filesystem::path folder;  ///< made when missing, 0700
     TaskRef task;                  ///< the task in hand
     const TensorLayout* layout = nullptr;
+    Disk* disk = &local_disk();
   };
   /// Reads nothing before it is asked to.
   explicit KeptState(Place place) : place_(std::move(place)) {}
@@ -45,9 +47,11 @@ class KeptState final : public LocalState {
   Result<void> stage();
 
   /// The task was accepted: what it staged, if anything, counts now, also after a power cut.
-  static Result<void> accept(const std::filesystem::path& folder, const TaskRef& task);
+  static Result<void> accept(const std::filesystem::path& folder,
+                             const TaskRef& task,
+                             Disk& disk = local_disk());
   /// No task in hand: what is staged came to nothing.
-  static Result<void> discard(const std::filesystem::path& folder);
+  static Result<void> discard(const std::filesystem::path& folder, Disk& disk = local_disk());
 
  private:
   using Vectors = std::map<std::string, std::vector<float>, std::less<>>;

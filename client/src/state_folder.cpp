@@ -1,13 +1,9 @@
 #include "client/src/state_folder.hpp"
 
-#include <cerrno>
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
-#include <system_error>
-#include <unistd.h>
 #include <utility>
 
+#include "common/base/files.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
@@ -17,16 +13,10 @@
 namespace chorus::client {
 namespace {
 
+constexpr unsigned kMode = 0700;
+constexpr unsigned kFileMode = 0600;
 constexpr std::size_t kPemBytesMax = 64U << 10U;
 constexpr std::string_view kIdentityFormat = "chorus-identity-1";
-
-// Does not mind if the file is not there.
-Result<void> remove_file(const std::filesystem::path& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return errno_failure(errno, "removing", path);
-  }
-  return {};
-}
 
 Result<std::string> text_field(const nlohmann::json& document,
                                const char* key,
@@ -39,41 +29,25 @@ Result<std::string> text_field(const nlohmann::json& document,
   return found->get<std::string>();
 }
 
-Result<wire::Offer> read_offer(const std::filesystem::path& path) {
-  CHORUS_TRY(const std::string text,
-             read_text(path, wire::kHeaderBytes + limits::kMessageBytesMax));
-  const auto bytes = bytes_of(text);
-  if (bytes.size() < wire::kHeaderBytes) {
-    return fail(errc::corrupt_data, "'" + path.string() + "' is shorter than a frame's header");
-  }
-  CHORUS_TRY(const auto header, wire::decode_header(bytes.first<wire::kHeaderBytes>()));
-  const auto rest = bytes.subspan(wire::kHeaderBytes);
-  if (header.kind != wire::FrameKind::offer || header.message_bytes != rest.size()) {
-    return fail(errc::corrupt_data, "'" + path.string() + "' is not the frame of an offer");
-  }
-  CHORUS_TRY(auto message, wire::decode(header.kind, rest));
-  return std::get<wire::Offer>(std::move(message));
-}
-
 }  // namespace
 
-Result<StateFolder> StateFolder::open(const std::filesystem::path& folder) {
-  CHORUS_OK(make_folders(folder, 0700));
-  auto lock = lock_folder(folder);
+Result<StateFolder> StateFolder::open(const std::filesystem::path& folder, Disk& disk) {
+  CHORUS_OK(disk.make_folder(folder, kMode));
+  auto lock = disk.lock(folder);
   if (!lock) {
     const bool busy = lock.error().code == errc::busy;
     const std::string hint = busy ? "; every device needs a state folder of its own" : "";
     return fail(lock.error().code, lock.error().detail + hint);
   }
-  CHORUS_OK(make_folders(folder / "versions", 0700));
-  return StateFolder(folder, std::move(*lock));
+  CHORUS_OK(disk.make_folder(folder / "versions", kMode));
+  return StateFolder(folder, disk, std::move(*lock));
 }
 
 // ---- identity ----
 
 bool StateFolder::has_identity() const {
-  std::error_code ignored;
-  return std::filesystem::exists(path_ / "identity.json", ignored);
+  const auto there = disk_->exists(path_ / "identity.json");
+  return there && *there;
 }
 
 Result<DeviceIdentity> StateFolder::identity() const {
@@ -110,54 +84,73 @@ Result<std::string> StateFolder::key_pem() const {
 }
 
 Result<void> StateFolder::store_key(const std::string& pem) const {
-  return write_durably(path_ / "key.pem", pem, 0600);
+  return disk_->write_durably(path_ / "key.pem", bytes_of(pem), kFileMode);
 }
 
 Result<void> StateFolder::store_certificate(const std::string& pem) const {
-  return write_durably(path_ / "certificate.pem", pem);
+  return disk_->write_durably(path_ / "certificate.pem", bytes_of(pem));
 }
 
 Result<void> StateFolder::store_identity(const DeviceIdentity& identity) const {
-  CHORUS_OK(write_durably(path_ / "ca.pem", identity.ca_pem));
+  CHORUS_OK(disk_->write_durably(path_ / "ca.pem", bytes_of(identity.ca_pem)));
   CHORUS_OK(store_certificate(identity.certificate_pem));
   const nlohmann::json document = {
       {"format", kIdentityFormat}, {"server", identity.server}, {"name", identity.name}};
-  return write_durably(path_ / "identity.json", document.dump(2) + "\n");
+  const std::string text = document.dump(2) + "\n";
+  return disk_->write_durably(path_ / "identity.json", bytes_of(text));
 }
 
 // ---- the unfinished upload ----
 
 Result<StateFolder::UploadWriter> StateFolder::write_upload() const {
   CHORUS_OK(drop_upload());
-  CHORUS_TRY(UniqueFd file, open_file(path_ / "upload.body", O_WRONLY | O_CREAT | O_TRUNC, 0600));
-  return UploadWriter(path_, std::move(file));
+  CHORUS_TRY(auto file, disk_->open(path_ / "upload.body", FileUse::replace, kFileMode));
+  return UploadWriter(*disk_, std::move(file));
 }
 
 Result<void> StateFolder::UploadWriter::append(std::span<const std::byte> data) {
-  CHORUS_OK(write_at(file_.get(), bytes_, data, folder_ / "upload.body"));
+  CHORUS_OK(file_->write(bytes_, data));
   bytes_ += data.size();
   return {};
 }
 
 Result<void> StateFolder::UploadWriter::commit(const wire::Offer& offer) {
-  CHORUS_OK(sync_file(file_.get(), folder_ / "upload.body"));
+  CHORUS_OK(file_->sync());
   CHORUS_TRY(const auto frame, wire::encode(offer));
   // Syncs the folder, too, in which the body's name is as new as the offer's.
-  return write_durably(folder_ / "upload.offer", std::span<const std::byte>(frame), 0600);
+  const auto offer_path = file_->path().parent_path() / "upload.offer";
+  return disk_->write_durably(offer_path, std::span<const std::byte>(frame), kFileMode);
+}
+
+Result<wire::Offer> StateFolder::read_offer() const {
+  const auto path = path_ / "upload.offer";
+  CHORUS_TRY(const auto whole,
+             disk_->read_whole(path, wire::kHeaderBytes + limits::kMessageBytesMax));
+  const std::span<const std::byte> bytes(whole);
+  if (bytes.size() < wire::kHeaderBytes) {
+    return fail(errc::corrupt_data, "'" + path.string() + "' is shorter than a frame's header");
+  }
+  CHORUS_TRY(const auto header, wire::decode_header(bytes.first<wire::kHeaderBytes>()));
+  const auto rest = bytes.subspan(wire::kHeaderBytes);
+  if (header.kind != wire::FrameKind::offer || header.message_bytes != rest.size()) {
+    return fail(errc::corrupt_data, "'" + path.string() + "' is not the frame of an offer");
+  }
+  CHORUS_TRY(auto message, wire::decode(header.kind, rest));
+  return std::get<wire::Offer>(std::move(message));
 }
 
 Result<std::optional<wire::Offer>> StateFolder::unfinished_upload(std::string* damage) const {
-  const auto offer_path = path_ / "upload.offer";
-  const auto body_path = path_ / "upload.body";
-  std::error_code ignored;
-  if (!std::filesystem::exists(offer_path, ignored)) {
+  auto offer = read_offer();
+  if (!offer && offer.error().code == errc::not_found) {
     CHORUS_OK(drop_upload());  // a body without its offer was never finished
     return std::optional<wire::Offer>();
   }
-  auto offer = read_offer(offer_path);
-  std::error_code error;
-  const auto body_bytes = std::filesystem::file_size(body_path, error);
-  if (offer && !error && body_bytes == offer->bytes) {
+  const auto body_path = path_ / "upload.body";
+  const auto body_bytes = [&]() -> Result<std::uint64_t> {
+    CHORUS_TRY(const auto body, disk_->open(body_path, FileUse::read));
+    return body->size();
+  }();
+  if (offer && body_bytes && *body_bytes == offer->bytes) {
     return std::optional<wire::Offer>(std::move(*offer));
   }
   *damage = offer ? "'" + body_path.string() + "' does not have the " +
@@ -168,16 +161,15 @@ Result<std::optional<wire::Offer>> StateFolder::unfinished_upload(std::string* d
 }
 
 Result<void> StateFolder::read_upload(std::span<std::byte> into) const {
-  const auto path = path_ / "upload.body";
-  CHORUS_TRY(const UniqueFd file, open_file(path, O_RDONLY));
-  return read_at(file.get(), 0, into, path);
+  CHORUS_TRY(const auto file, disk_->open(path_ / "upload.body", FileUse::read));
+  return file->read(0, into);
 }
 
 Result<void> StateFolder::drop_upload() const {
   // The offer first: without it the body does not count. Not synced: if a power cut brings it back,
   // the server answers the repeated offer as it did before.
-  CHORUS_OK(remove_file(path_ / "upload.offer"));
-  return remove_file(path_ / "upload.body");
+  CHORUS_OK(disk_->remove_if_there(path_ / "upload.offer"));
+  return disk_->remove_if_there(path_ / "upload.body");
 }
 
 }  // namespace chorus::client

@@ -14,12 +14,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "chorus/result.hpp"
-#include "common/base/files.hpp"
+#include "common/base/disk.hpp"
 #include "common/base/types.hpp"
 #include "common/wire/messages.hpp"
 
@@ -38,11 +40,12 @@ class StateFolder {
  public:
   /// Makes the folder (0700) when missing and locks it.
   /// @errors busy: another process uses it; io_failed, disk_full
-  static Result<StateFolder> open(const std::filesystem::path& folder);
+  static Result<StateFolder> open(const std::filesystem::path& folder, Disk& disk = local_disk());
 
   const std::filesystem::path& path() const noexcept { return path_; }
   std::filesystem::path versions_path() const { return path_ / "versions"; }
   std::filesystem::path kept_path() const { return path_ / "kept"; }
+  Disk& disk() const noexcept { return *disk_; }
 
   // ---- identity ----
 
@@ -67,10 +70,9 @@ class StateFolder {
 
    private:
     friend class StateFolder;
-    UploadWriter(std::filesystem::path folder, UniqueFd file)
-        : folder_(std::move(folder)), file_(std::move(file)) {}
-    std::filesystem::path folder_;
-    UniqueFd file_;
+    UploadWriter(Disk& disk, std::unique_ptr<File> file) : disk_(&disk), file_(std::move(file)) {}
+    Disk* disk_;
+    std::unique_ptr<File> file_;
     std::uint64_t bytes_ = 0;
   };
   /// Begins a new one; what was there before is gone.
@@ -83,11 +85,13 @@ class StateFolder {
   Result<void> drop_upload() const;
 
  private:
-  StateFolder(std::filesystem::path path, UniqueFd lock)
-      : path_(std::move(path)), lock_(std::move(lock)) {}
+  StateFolder(std::filesystem::path path, Disk& disk, std::unique_ptr<FolderLock> lock)
+      : path_(std::move(path)), disk_(&disk), lock_(std::move(lock)) {}
+  Result<wire::Offer> read_offer() const;
 
   std::filesystem::path path_;
-  UniqueFd lock_;
+  Disk* disk_;
+  std::unique_ptr<FolderLock> lock_;
 };
 
 }  // namespace chorus::client

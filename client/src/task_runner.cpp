@@ -14,6 +14,7 @@
 
 #include "chorus/kernels/kernels.hpp"
 #include "client/src/update_encoder.hpp"
+#include "common/base/clock.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
@@ -232,8 +233,7 @@ wire::Offer offer_of(const wire::Work& work, const TaskReport& report, double se
 }  // namespace
 
 Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
-  using Clock = std::chrono::steady_clock;
-  const auto began = Clock::now();
+  const auto began = SteadyClock::now();
   const bool trains = input.work->task.kind == TaskKind::train;
   if (trains) CHORUS_OK(check_compression(std::get<TrainPlan>(input.work->plan), input));
   FinishedTask finished;
@@ -246,7 +246,7 @@ Result<FinishedTask> run_task(Trainer& trainer, const TaskInput& input) {
   if (input.cancel->cancelled()) return fail(errc::cancelled, "the task is no longer wanted");
   CHORUS_OK(check_report(report));
   if (trains) CHORUS_OK(check_kinds(report, std::get<TrainPlan>(input.work->plan)));
-  const std::chrono::duration<double> seconds = Clock::now() - began;
+  const std::chrono::duration<double> seconds = SteadyClock::now() - began;
   finished.offer = offer_of(*input.work, report, seconds.count());
   if (!trains) return finished;
 

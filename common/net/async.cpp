@@ -9,10 +9,11 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
+
+#include "common/net/timer.hpp"
 
 namespace chorus::net {
 
@@ -39,8 +40,8 @@ void spawn(const asio::any_io_executor& executor, asio::awaitable<void> body, st
   asio::co_spawn(executor, std::move(body), std::move(ended));
 }
 
-asio::awaitable<Result<void>> sleep_for(std::chrono::steady_clock::duration duration) {
-  asio::steady_timer timer(co_await asio::this_coro::executor, duration);
+asio::awaitable<Result<void>> sleep_for(SteadyClock::duration duration) {
+  Timer timer(co_await asio::this_coro::executor, duration);
   const auto [error] = co_await timer.async_wait(kTuple);
   if (error) co_return fail(errc::cancelled, "a pause was cancelled");
   co_return Result<void>();
@@ -62,10 +63,9 @@ Failure failure_of_exception() noexcept {
 
 namespace detail {
 
-asio::awaitable<Race> race(asio::awaitable<void> body,
-                           std::chrono::steady_clock::duration duration) {
+asio::awaitable<Race> race(asio::awaitable<void> body, SteadyClock::duration duration) {
   using asio::experimental::awaitable_operators::operator||;
-  asio::steady_timer timer(co_await asio::this_coro::executor, duration);
+  Timer timer(co_await asio::this_coro::executor, duration);
   auto waiting = timer.async_wait(kTuple);
   const auto first = co_await (std::move(body) || std::move(waiting));
   if (first.index() == 0) co_return Race::finished;

@@ -17,6 +17,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "chorus/result.hpp"
+#include "common/base/clock.hpp"
 #include "common/net/channel.hpp"
 
 namespace chorus::net {
@@ -28,7 +29,7 @@ void spawn(const boost::asio::any_io_executor& executor,
            std::string name);
 
 /// Waits. @errors cancelled
-boost::asio::awaitable<Result<void>> sleep_for(std::chrono::steady_clock::duration duration);
+boost::asio::awaitable<Result<void>> sleep_for(SteadyClock::duration duration);
 
 /// The exception in flight as a Failure; for use in a catch block.
 Failure failure_of_exception() noexcept;
@@ -37,7 +38,7 @@ namespace detail {
 
 enum class Race { finished, timed_out, cancelled };
 boost::asio::awaitable<Race> race(boost::asio::awaitable<void> body,
-                                  std::chrono::steady_clock::duration duration);
+                                  SteadyClock::duration duration);
 
 boost::asio::awaitable<void> call_on(boost::asio::any_io_executor executor,
                                      void (*call)(void*),
@@ -104,7 +105,7 @@ auto run_on(boost::asio::any_io_executor executor, F f)
 /// the middle of a frame close the stream (TlsStream does so by itself).
 template <class T>
 boost::asio::awaitable<Result<T>> with_deadline(boost::asio::awaitable<Result<T>> op,
-                                                std::chrono::steady_clock::duration duration) {
+                                                SteadyClock::duration duration) {
   std::optional<Result<T>> outcome;
   auto body = detail::store<T>(std::move(op), outcome);
   const detail::Race race = co_await detail::race(std::move(body), duration);

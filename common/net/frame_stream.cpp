@@ -6,17 +6,17 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "common/base/assert.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
+#include "common/net/timer.hpp"
 
 namespace chorus::net {
 
 namespace asio = boost::asio;
-using Clock = TlsStream::Clock;
+using Clock = SteadyClock;
 using Stage = wire::FrameReader::Stage;
 
 namespace {
@@ -38,14 +38,15 @@ Failure in_time(const Failure& why, const char* missed, Duration deadline) {
 struct FrameStream::Waiter {
   explicit Waiter(const asio::any_io_executor& executor)
       : timer(executor, Clock::time_point::max()) {}
-  asio::steady_timer timer;
+  Timer timer;
   bool turn = false;
 };
 
 /// The right to write one frame; passed on when destroyed, however the coroutine ends.
 class FrameStream::WriteTurn {
  public:
-  explicit WriteTurn(FrameStream& stream) : stream_(stream), waiter_(stream.tls().get_executor()) {
+  explicit WriteTurn(FrameStream& stream)
+      : stream_(stream), waiter_(stream.stream().get_executor()) {
     if (stream_.writing_) {
       stream_.waiters_.push_back(&waiter_);
     } else {
@@ -86,7 +87,7 @@ class FrameStream::WriteTurn {
   bool complete_ = false;
 };
 
-FrameStream::FrameStream(std::unique_ptr<TlsStream> stream) : stream_(std::move(stream)) {
+FrameStream::FrameStream(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {
   CHORUS_ASSERT(stream_ != nullptr);
 }
 
@@ -158,7 +159,7 @@ asio::awaitable<Result<void>> FrameStream::write(wire::Message message,
   }
   turn.begin();
   stream_->write_expires_at(Clock::now() + limits::kChunkDeadline);
-  const TlsStream::Bytes first(head);
+  const Stream::Bytes first(head);
   CHORUS_CO_OK(co_await stream_->write_all(first, body));
   turn.complete();
   stream_->write_expires_at(Clock::time_point::max());

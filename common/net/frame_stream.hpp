@@ -1,4 +1,5 @@
-// A connection that speaks frames: TLS below, messages above. Used by sessions and by the SDK.
+// A connection that speaks frames: a stream of bytes below, messages above. Used by sessions and by
+// the SDK.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,7 @@
 
 #include "chorus/result.hpp"
 #include "common/base/types.hpp"
-#include "common/net/tls_stream.hpp"
+#include "common/net/stream.hpp"
 #include "common/wire/messages.hpp"
 
 namespace chorus::net {
@@ -31,7 +32,7 @@ using BodyPlace = std::function<Result<std::span<std::byte>>(std::uint32_t body_
 /// One reader and any number of writers at a time, all on the stream's executor.
 class FrameStream {
  public:
-  explicit FrameStream(std::unique_ptr<TlsStream> stream);
+  explicit FrameStream(std::unique_ptr<Stream> stream);
   FrameStream(const FrameStream&) = delete;
   FrameStream& operator=(const FrameStream&) = delete;
   ~FrameStream();
@@ -58,7 +59,7 @@ class FrameStream {
   boost::asio::awaitable<Result<void>> write(wire::Message message,
                                              std::span<const std::byte> body = {});
 
-  TlsStream& tls() noexcept { return *stream_; }
+  Stream& stream() noexcept { return *stream_; }
   /// Of whole frames: headers, messages and bodies.
   std::uint64_t bytes_read() const noexcept { return bytes_read_; }
   std::uint64_t bytes_written() const noexcept { return bytes_written_; }
@@ -69,7 +70,7 @@ class FrameStream {
 
   boost::asio::awaitable<Result<void>> fill(Duration deadline, BodyPlace place);
 
-  std::unique_ptr<TlsStream> stream_;
+  std::unique_ptr<Stream> stream_;
   wire::FrameReader reader_;
   std::optional<TaskRef> unsupported_task_;
   std::uint64_t bytes_read_ = 0;

@@ -8,7 +8,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -16,6 +15,7 @@
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/net/tcp.hpp"
+#include "common/net/timer.hpp"
 #include "common/net/tls_engine.hpp"
 
 namespace chorus::net {
@@ -30,7 +30,7 @@ using Clock = TlsStream::Clock;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kTurnBytes = 1U << 20U;        ///< moved by one stream before others may go
 constexpr std::size_t kLingerBytesMax = 16U << 20U;  ///< thrown away while a peer is leaving
-constexpr Clock::time_point kNever = Clock::time_point::max();
+constexpr SteadyClock::time_point kNever = Clock::time_point::max();
 
 enum Direction : std::size_t { reading = 0, writing = 1 };
 enum class Kind { handshake, read_some, read_exactly, write, goodbye };
@@ -117,7 +117,7 @@ struct TlsStream::Connection : std::enable_shared_from_this<Connection> {
 
   std::unique_ptr<TlsEngine> engine;
   tcp::socket socket;
-  asio::steady_timer timer;
+  Timer timer;
   Clock::time_point armed_for = kNever;
   std::array<Side, 2> sides;
   std::uint64_t cancels = 0;  ///< calls of cancel()
@@ -344,32 +344,28 @@ Result<TlsStream> TlsStream::create(tcp::socket socket,
   return TlsStream(std::make_shared<Connection>(std::move(socket), std::move(engine)));
 }
 
-TlsStream::Awaitable<void> TlsStream::handshake() {
+Stream::Awaitable<void> TlsStream::handshake() {
   Operation op{.kind = Kind::handshake, .into = {}, .head = {}, .body = {}};
   return Connection::run<void>(connection_, op);
 }
 
-TlsStream::Awaitable<std::size_t> TlsStream::read_some(std::span<std::byte> into) {
+Stream::Awaitable<std::size_t> TlsStream::read_some(std::span<std::byte> into) {
   CHORUS_ASSERT(!into.empty());
   Operation op{.kind = Kind::read_some, .into = into, .head = {}, .body = {}};
   return Connection::run<std::size_t>(connection_, op);
 }
 
-TlsStream::Awaitable<void> TlsStream::read_exactly(std::span<std::byte> into) {
+Stream::Awaitable<void> TlsStream::read_exactly(std::span<std::byte> into) {
   Operation op{.kind = Kind::read_exactly, .into = into, .head = {}, .body = {}};
   return Connection::run<void>(connection_, op);
 }
 
-TlsStream::Awaitable<void> TlsStream::write_all(Bytes data) {
-  return write_all(data, {});
-}
-
-TlsStream::Awaitable<void> TlsStream::write_all(Bytes head, Bytes body) {
+Stream::Awaitable<void> TlsStream::write_all(Bytes head, Bytes body) {
   Operation op{.kind = Kind::write, .into = {}, .head = head, .body = body};
   return Connection::run<void>(connection_, op);
 }
 
-TlsStream::Awaitable<void> TlsStream::shutdown() {
+Stream::Awaitable<void> TlsStream::shutdown() {
   return Connection::shutdown(connection_);
 }
 
@@ -381,19 +377,6 @@ void TlsStream::cancel() {
   ++connection_->cancels;
   error_code ignored;
   connection_->socket.cancel(ignored);
-}
-
-void TlsStream::expires_after(Clock::duration duration) {
-  expires_at(Clock::now() + duration);
-}
-
-void TlsStream::expires_at(Clock::time_point instant) {
-  read_expires_at(instant);
-  write_expires_at(instant);
-}
-
-void TlsStream::expires_never() {
-  expires_at(kNever);
 }
 
 void TlsStream::read_expires_at(Clock::time_point instant) {

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
-#include <system_error>
 #include <utility>
 
-#include "common/base/files.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/log.hpp"
 #include "common/base/rng.hpp"
@@ -318,16 +316,16 @@ asio::awaitable<Result<void>> Board::recover() {
 
 // A crash between publishing a round and deleting its journal leaves the journal behind.
 Result<void> Board::remove_stale_journals(const std::vector<JobRow>& rows) {
-  std::error_code error;
   for (const JobRow& row : rows) {
     CHORUS_TRY(const auto open, context_.ledger->open_round_of(row.job));
     const auto folder = context_.journal_folder / row.job.value;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-      const bool keep = open && entry.path().filename() == std::to_string(open->round.value);
-      if (!keep) std::filesystem::remove_all(entry.path(), error);
-      if (error) return errno_failure(error.value(), "removing a closed round's journal", entry);
+    const auto journals = context_.disk->list(folder);
+    if (!journals && journals.error().code == errc::not_found) continue;  // never had a round
+    if (!journals) return journals.error();
+    for (const auto& journal : *journals) {
+      const bool keep = open && journal.filename() == std::to_string(open->round.value);
+      if (!keep) CHORUS_OK(context_.disk->remove_folder(journal));
     }
-    error.clear();  // no folder: the job never had a round
   }
   return {};
 }

@@ -10,6 +10,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include "common/base/disk.hpp"
 #include "common/base/types.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 #include "server/store/changes.hpp"
@@ -80,6 +81,7 @@ struct Context {
   AuditLog* audit = nullptr;                ///< any thread
   MemoryBudget* memory = nullptr;           ///< any thread
   SpareSegments* spare_segments = nullptr;  ///< on `store` only
+  Disk* disk = &local_disk();               ///< of the journals
   std::filesystem::path journal_folder;
   std::uint64_t journal_segment_bytes = 256ULL << 20U;
   std::uint64_t checkpoint_after_bytes = 4ULL << 30U;

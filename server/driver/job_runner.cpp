@@ -104,7 +104,7 @@ void JobRunner::forget_busy(bool JobRunner::*busy) {
 
 void JobRunner::tell_watchers() {
   ++revision_;
-  for (boost::asio::steady_timer* watcher : watchers_) watcher->cancel();
+  for (net::Timer* watcher : watchers_) watcher->cancel();
 }
 
 void JobRunner::perform(const Action& action) {
@@ -127,7 +127,7 @@ void JobRunner::arm_timer() {
 boost::asio::awaitable<void> JobRunner::changed(std::uint64_t known, Duration wait) {
   if (revision_ != known) co_return;
   const auto self = shared_from_this();
-  boost::asio::steady_timer watcher(context_.control, wait);
+  net::Timer watcher(context_.control, wait);
   watchers_.insert(&watcher);
   co_await watcher.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
   watchers_.erase(&watcher);

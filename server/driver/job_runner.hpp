@@ -12,9 +12,9 @@
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "chorus/result.hpp"
+#include "common/net/timer.hpp"
 #include "common/wire/messages.hpp"
 #include "server/config/job_config.hpp"
 #include "server/driver/context.hpp"
@@ -149,9 +149,8 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   void forget_busy(bool JobRunner::*busy);
   /// Degrades the job for trouble_, if nothing is on its way that would end after a resume.
   void degrade_if_troubled();
-
-  /// Gives `work` its lane: as the checkpoint has it, or the last round's begun anew, or a new one
-  /// within the memory budget. Of a set rule: the memory that it needs.
+  /// Gives `work` its lane: the checkpoint's, or the last round's begun anew, or a new one, within
+  /// the memory budget. Of a set rule: the memory that it needs.
   Result<void> make_lane(Work& work, std::optional<LaneCheckpoint> checkpoint);
   LaneBounds lane_bounds(const codec::UpdateForm& form) const;
   RoundRow round_row(RoundState state, std::string why) const;
@@ -190,8 +189,8 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   bool folding_ = false;
   bool abandoning_ = false;
   OfferDecision decision_;  ///< of the offer being fed
-  boost::asio::steady_timer wakeup_;
-  std::set<boost::asio::steady_timer*> watchers_;  ///< each ends one changed()
+  net::Timer wakeup_;
+  std::set<net::Timer*> watchers_;  ///< each ends one changed()
   std::uint64_t revision_ = 1;
   unsigned in_flight_ = 0;
   std::optional<Failure> trouble_;  ///< what went wrong where the machine waits for no answer

@@ -78,6 +78,7 @@ Result<std::unique_ptr<RoundJournal>> JobRunner::open_journal(
   options.segment_bytes = context_.journal_segment_bytes;
   options.sync = context_.durable;
   options.spares = context_.spare_segments;
+  options.disk = context_.disk;
   return RoundJournal::open(context_.journal_folder / options.name, options, found);
 }
 

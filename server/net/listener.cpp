@@ -5,6 +5,7 @@
 
 #include "common/base/log.hpp"
 #include "common/net/async.hpp"
+#include "common/net/tls_stream.hpp"
 #include "server/driver/audit_log.hpp"
 
 namespace chorus::server {

@@ -43,12 +43,12 @@ bool ordinary(errc code) {
 
 Session::Session(SessionServices& services,
                  asio::any_io_executor executor,
-                 std::unique_ptr<net::TlsStream> stream,
+                 std::unique_ptr<net::Stream> stream,
                  std::uint64_t serial)
     : services_(services),
       executor_(std::move(executor)),
       frames_(std::move(stream)),
-      remote_(frames_.tls().remote()) {
+      remote_(frames_.stream().remote()) {
   key_.serial = serial;
 }
 
@@ -67,8 +67,8 @@ Result<void> Session::still_open() const {
 
 asio::awaitable<void> Session::run() {
   const auto self = shared_from_this();
-  frames_.tls().expires_after(limits::kHandshakeDeadline);
-  const auto shaken = co_await frames_.tls().handshake();
+  frames_.stream().expires_after(limits::kHandshakeDeadline);
+  const auto shaken = co_await frames_.stream().handshake();
   if (!shaken) {
     services_.context->audit->add(remote_, "handshake_refused", shaken.error().to_string());
     co_return;
@@ -79,7 +79,7 @@ asio::awaitable<void> Session::run() {
     (void)co_await net::run_on(services_.context->control, std::move(leave));
   }
   if (!served) co_await report_end(closed_because_ ? *closed_because_ : served.error());
-  frames_.tls().close();
+  frames_.stream().close();
 }
 
 // Tells the peer why, unless the connection itself is what failed.
@@ -87,8 +87,8 @@ asio::awaitable<void> Session::report_end(const Failure& why) {
   spdlog::debug("session of {} ends: {}", who(), why.to_string());
   if (closing_) {
     if (!closed_because_) co_return;  // the connection broke while close_now() was telling the peer
-    frames_.tls().expires_after(limits::kHelloDeadline);
-    (void)co_await frames_.tls().shutdown();
+    frames_.stream().expires_after(limits::kHelloDeadline);
+    (void)co_await frames_.stream().shutdown();
     co_return;
   }
   if (!ordinary(why.code)) {
@@ -100,13 +100,13 @@ asio::awaitable<void> Session::report_end(const Failure& why) {
   if (why.code == errc::connection_failed || why.code == errc::cancelled) co_return;
   closing_ = true;  // nothing else is sent
   wire::Message message(wire::Error{why.code, why.detail, Duration{}, true});
-  frames_.tls().expires_after(limits::kHelloDeadline);
+  frames_.stream().expires_after(limits::kHelloDeadline);
   // A peer that was silent may not be reading either.
   const bool silent = why.code == errc::timed_out;
   auto writing = frames_.write(std::move(message));
   const auto written = co_await net::with_deadline(
       std::move(writing), silent ? limits::kRefusalLinger : limits::kHelloDeadline);
-  if (written) (void)co_await frames_.tls().shutdown();
+  if (written) (void)co_await frames_.stream().shutdown();
 }
 
 Session::Async<void> Session::serve() {
@@ -117,7 +117,7 @@ Session::Async<void> Session::serve() {
 }
 
 Session::Async<wire::Hello> Session::greet() {
-  CHORUS_CO_TRY(peer_, services_.access->admit(frames_.tls().peer_certificate()));
+  CHORUS_CO_TRY(peer_, services_.access->admit(frames_.stream().peer_certificate()));
   key_.client = ClientId{peer_.name};
   auto first = co_await frames_.read(limits::kHelloDeadline, kNoBody);
   if (!first) co_return awaiting("hello", std::move(first).error());
@@ -275,7 +275,7 @@ Session::Async<void> Session::serve_enrollment() {
   CHORUS_CO_TRY(auto enrolled, co_await services_.enrollment->enroll(std::move(*request), remote_));
   wire::Message reply(std::move(enrolled));
   CHORUS_CO_OK(co_await frames_.write(std::move(reply)));
-  co_return co_await frames_.tls().shutdown();
+  co_return co_await frames_.stream().shutdown();
 }
 
 // ---- what others ask of the session ----
@@ -285,7 +285,7 @@ void Session::send(wire::Message message) {
     if (self->closing_) return;
     if (++self->queued_ > limits::kOutboxMax) {
       self->closed_because_ = fail(errc::timed_out, "the peer does not read what it is sent");
-      self->frames_.tls().cancel();
+      self->frames_.stream().cancel();
       return;
     }
     Session& session = *self;
@@ -300,7 +300,7 @@ void Session::send(wire::Message message) {
 asio::awaitable<void> Session::write_queued(wire::Message message) {
   const auto written = co_await frames_.write(std::move(message));
   --queued_;
-  if (!written) frames_.tls().cancel();  // the reader ends the session
+  if (!written) frames_.stream().cancel();  // the reader ends the session
 }
 
 void Session::assign(Assignment assignment) {
@@ -334,10 +334,10 @@ asio::awaitable<void> Session::close_now(Failure why) {
     error.fatal = true;
     message = std::move(error);
   }
-  frames_.tls().expires_after(limits::kHelloDeadline);
+  frames_.stream().expires_after(limits::kHelloDeadline);
   (void)co_await frames_.write(std::move(message));
   closed_because_ = std::move(why);
-  frames_.tls().cancel();  // the reader sees it and ends the session
+  frames_.stream().cancel();  // the reader sees it and ends the session
 }
 
 }  // namespace chorus::server

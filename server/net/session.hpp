@@ -38,7 +38,7 @@ class Session final : public SessionLink, public std::enable_shared_from_this<Se
   /// @param serial  unique in this process
   Session(SessionServices& services,
           boost::asio::any_io_executor executor,
-          std::unique_ptr<net::TlsStream> stream,
+          std::unique_ptr<net::Stream> stream,
           std::uint64_t serial);
 
   /// Serves the connection to its end; never fails, but logs and audits why it ended.

@@ -94,11 +94,11 @@ class BodyCheck {
 
 // Waits for other transfers to end when the budget is used up, as long as a chunk may take.
 Session::Async<MemoryBudget::Grant> Session::memory_for(std::uint64_t bytes) {
-  const auto until = std::chrono::steady_clock::now() + services_.memory_deadline;
+  const auto until = SteadyClock::now() + services_.memory_deadline;
   for (;;) {
     CHORUS_CO_OK(still_open());
     if (auto grant = services_.context->memory->take(bytes)) co_return grant;
-    if (std::chrono::steady_clock::now() > until) {
+    if (SteadyClock::now() > until) {
       co_return fail(errc::busy, "the server's memory for transfers is used up; try again later");
     }
     CHORUS_CO_OK(co_await net::sleep_for(kGrantPause));

@@ -1,21 +1,15 @@
 #include "server/store/changes.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <optional>
 #include <string_view>
-#include <system_error>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
-#include "common/base/files.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
-#include "server/store/list_folder.hpp"
 
 namespace chorus::server {
 namespace {
@@ -34,37 +28,35 @@ Failure damaged(const std::filesystem::path& path, std::string_view what) {
 /// A file that gets its name when it is whole and on the disk.
 class PendingFile {
  public:
-  static Result<PendingFile> create(std::filesystem::path path) {
+  static Result<PendingFile> create(Disk& disk, std::filesystem::path path) {
     std::filesystem::path temporary = path;
     temporary += kUnfinished;
-    CHORUS_TRY(auto fd, open_file(temporary, O_RDWR | O_CREAT | O_TRUNC));
-    return PendingFile(std::move(path), std::move(temporary), std::move(fd));
+    CHORUS_TRY(auto file, disk.open(temporary, FileUse::replace));
+    return PendingFile(disk, std::move(path), std::move(file));
   }
   PendingFile(PendingFile&&) = default;
   PendingFile& operator=(PendingFile&&) = delete;
   ~PendingFile() {
-    if (fd_.is_open()) ::unlink(temporary_.c_str());
+    if (file_ != nullptr) static_cast<void>(disk_->remove(file_->path()));
   }
 
   Result<void> write(std::uint64_t offset, std::span<const std::byte> data) {
-    return write_at(fd_.get(), offset, data, temporary_);
+    return file_->write(offset, data);
   }
   Result<void> finish() {
-    CHORUS_OK(sync_file(fd_.get(), temporary_));
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-      return errno_failure(errno, "renaming to", path_);
-    }
-    fd_ = UniqueFd();
+    CHORUS_OK(file_->sync());
+    CHORUS_OK(disk_->rename(file_->path(), path_));
+    file_.reset();
     return {};
   }
 
  private:
-  PendingFile(std::filesystem::path path, std::filesystem::path temporary, UniqueFd fd)
-      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(std::move(fd)) {}
+  PendingFile(Disk& disk, std::filesystem::path path, std::unique_ptr<File> file)
+      : disk_(&disk), path_(std::move(path)), file_(std::move(file)) {}
 
+  Disk* disk_;
   std::filesystem::path path_;
-  std::filesystem::path temporary_;
-  UniqueFd fd_;
+  std::unique_ptr<File> file_;
 };
 
 /// Numbers with their digest, in a file of their own.
@@ -92,28 +84,31 @@ class NumbersFile {
 
 class FileSentWriter final : public SentWriter {
  public:
-  FileSentWriter(std::filesystem::path folder, PendingFile file)
-      : folder_(std::move(folder)), numbers_(std::move(file)) {}
+  FileSentWriter(Disk& disk, std::filesystem::path folder, PendingFile file)
+      : disk_(disk), folder_(std::move(folder)), numbers_(std::move(file)) {}
 
   Result<void> append(std::span<const float> mean) override { return numbers_.append(mean); }
   Result<BodyDigest> commit() override {
     CHORUS_TRY(const BodyDigest digest, numbers_.finish());
-    CHORUS_OK(sync_folder(folder_));
+    CHORUS_OK(disk_.sync_folder(folder_));
     return digest;
   }
 
  private:
+  Disk& disk_;
   std::filesystem::path folder_;
   NumbersFile numbers_;
 };
 
 class FileChangeWriter final : public ChangeWriter {
  public:
-  FileChangeWriter(std::filesystem::path folder,
+  FileChangeWriter(Disk& disk,
+                   std::filesystem::path folder,
                    PendingFile change,
                    PendingFile rest,
                    std::uint64_t table_bytes)
-      : folder_(std::move(folder)),
+      : disk_(disk),
+        folder_(std::move(folder)),
         change_(std::move(change)),
         rest_(std::move(rest)),
         table_bytes_(table_bytes),
@@ -136,11 +131,12 @@ class FileChangeWriter final : public ChangeWriter {
     CHORUS_OK(change_.write(0, table));
     CHORUS_OK(change_.finish());
     CHORUS_TRY(const BodyDigest rest, rest_.finish());
-    CHORUS_OK(sync_folder(folder_));
+    CHORUS_OK(disk_.sync_folder(folder_));
     return ChangeInfo{change_end_, rest};
   }
 
  private:
+  Disk& disk_;
   std::filesystem::path folder_;
   PendingFile change_;
   NumbersFile rest_;
@@ -150,27 +146,26 @@ class FileChangeWriter final : public ChangeWriter {
 
 class FileChangeReader final : public ChangeReader {
  public:
-  FileChangeReader(UniqueFd fd, std::filesystem::path path, std::uint64_t bytes)
-      : fd_(std::move(fd)), path_(std::move(path)), bytes_(bytes) {}
+  FileChangeReader(std::unique_ptr<File> file, std::uint64_t bytes)
+      : file_(std::move(file)), bytes_(bytes) {}
 
   std::uint64_t bytes() const override { return bytes_; }
   Result<void> read(std::uint64_t offset, std::span<std::byte> into) const override {
-    return read_at(fd_.get(), offset, into, path_);
+    return file_->read(offset, into);
   }
 
  private:
-  UniqueFd fd_;
-  std::filesystem::path path_;
+  std::unique_ptr<File> file_;
   std::uint64_t bytes_;
 };
 
 class FileRestReader final : public RestReader {
  public:
-  FileRestReader(UniqueFd fd, std::filesystem::path path, std::uint64_t parameters)
-      : fd_(std::move(fd)), path_(std::move(path)), parameters_(parameters) {}
+  FileRestReader(std::unique_ptr<File> file, std::uint64_t parameters)
+      : file_(std::move(file)), parameters_(parameters) {}
 
   Result<void> read(std::uint64_t first, std::span<float> into) const override {
-    return read_at(fd_.get(), first * sizeof(float), std::as_writable_bytes(into), path_);
+    return file_->read(first * sizeof(float), std::as_writable_bytes(into));
   }
 
   Result<void> verify(const BodyDigest& expected) const override {
@@ -185,19 +180,13 @@ class FileRestReader final : public RestReader {
     }
     const BodyDigest found = hasher.digest();
     if (found == expected) return {};
-    return damaged(path_, "its XXH3-128 is " + hex(found));
+    return damaged(file_->path(), "its XXH3-128 is " + hex(found));
   }
 
  private:
-  UniqueFd fd_;
-  std::filesystem::path path_;
+  std::unique_ptr<File> file_;
   std::uint64_t parameters_;
 };
-
-Result<void> remove_file(const std::filesystem::path& path) {
-  if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
-  return {};
-}
 
 /// The round that a file of this store belongs to.
 std::optional<std::uint64_t> round_of(const std::string& stem) {
@@ -209,26 +198,27 @@ std::optional<std::uint64_t> round_of(const std::string& stem) {
 
 class FolderChangeStore final : public ChangeStore {
  public:
-  explicit FolderChangeStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  FolderChangeStore(std::filesystem::path folder, Disk& disk)
+      : folder_(std::move(folder)), disk_(disk) {}
 
   Result<std::unique_ptr<ChangeWriter>> begin(const JobId& job,
                                               RoundId round,
                                               std::uint64_t table_bytes) override {
     const auto folder = folder_ / job.value;
-    CHORUS_OK(make_folders(folder));
-    CHORUS_TRY(auto change, PendingFile::create(path_of(job, round, kChangeSuffix)));
-    CHORUS_TRY(auto rest, PendingFile::create(path_of(job, round, kRestSuffix)));
+    CHORUS_OK(disk_.make_folder(folder));
+    CHORUS_TRY(auto change, PendingFile::create(disk_, path_of(job, round, kChangeSuffix)));
+    CHORUS_TRY(auto rest, PendingFile::create(disk_, path_of(job, round, kRestSuffix)));
     return std::unique_ptr<ChangeWriter>(std::make_unique<FileChangeWriter>(
-        folder, std::move(change), std::move(rest), table_bytes));
+        disk_, folder, std::move(change), std::move(rest), table_bytes));
   }
 
   Result<std::shared_ptr<const ChangeReader>> open_change(const JobId& job,
                                                           RoundId round,
                                                           const ChangeInfo& info) const override {
     const auto path = path_of(job, round, kChangeSuffix);
-    CHORUS_TRY(auto fd, open_expecting(path, info.bytes));
+    CHORUS_TRY(auto file, open_expecting(path, info.bytes));
     return std::shared_ptr<const ChangeReader>(
-        std::make_shared<FileChangeReader>(std::move(fd), path, info.bytes));
+        std::make_shared<FileChangeReader>(std::move(file), info.bytes));
   }
 
   Result<std::shared_ptr<const RestReader>> open_rest(const JobId& job,
@@ -239,9 +229,10 @@ class FolderChangeStore final : public ChangeStore {
 
   Result<std::unique_ptr<SentWriter>> begin_sent(const JobId& job, RoundId round) override {
     const auto folder = folder_ / job.value;
-    CHORUS_OK(make_folders(folder));
-    CHORUS_TRY(auto file, PendingFile::create(path_of(job, round, kSentSuffix)));
-    return std::unique_ptr<SentWriter>(std::make_unique<FileSentWriter>(folder, std::move(file)));
+    CHORUS_OK(disk_.make_folder(folder));
+    CHORUS_TRY(auto file, PendingFile::create(disk_, path_of(job, round, kSentSuffix)));
+    return std::unique_ptr<SentWriter>(
+        std::make_unique<FileSentWriter>(disk_, folder, std::move(file)));
   }
 
   Result<std::shared_ptr<const RestReader>> open_sent(const JobId& job,
@@ -252,9 +243,9 @@ class FolderChangeStore final : public ChangeStore {
 
   Result<void> prune(const JobId& job, const Oldest& kept) override {
     const auto folder = folder_ / job.value;
-    std::error_code error;
-    if (!std::filesystem::exists(folder, error)) return {};  // no round has left anything yet
-    CHORUS_TRY(const auto paths, list_folder(folder));
+    CHORUS_TRY(const bool there, disk_.exists(folder));
+    if (!there) return {};  // no round has left anything yet
+    CHORUS_TRY(const auto paths, disk_.list(folder));
     for (const auto& path : paths) {
       const auto round = round_of(path.stem().string());
       const auto before = [&](std::string_view suffix, RoundId oldest) {
@@ -262,37 +253,38 @@ class FolderChangeStore final : public ChangeStore {
       };
       const bool old = before(kChangeSuffix, kept.change) || before(kRestSuffix, kept.rest) ||
                        before(kSentSuffix, kept.sent);
-      if (old) CHORUS_OK(remove_file(path));
+      if (old) CHORUS_OK(disk_.remove(path));
     }
     return {};
   }
 
   Result<void> remove_unfinished() const {
-    CHORUS_TRY(const auto jobs, list_folder(folder_));
+    CHORUS_TRY(const auto jobs, disk_.list(folder_));
     for (const auto& job : jobs) {
-      CHORUS_TRY(const auto paths, list_folder(job));
+      CHORUS_TRY(const auto paths, disk_.list(job));
       for (const auto& path : paths) {
-        if (path.extension() == kUnfinished) CHORUS_OK(remove_file(path));
+        if (path.extension() == kUnfinished) CHORUS_OK(disk_.remove(path));
       }
     }
     return {};
   }
 
  private:
-  static Result<UniqueFd> open_expecting(const std::filesystem::path& path, std::uint64_t bytes) {
-    CHORUS_TRY(auto fd, open_file(path, O_RDONLY));
-    CHORUS_TRY(const std::uint64_t found, file_size(fd.get(), path));
+  Result<std::unique_ptr<File>> open_expecting(const std::filesystem::path& path,
+                                               std::uint64_t bytes) const {
+    CHORUS_TRY(auto file, disk_.open(path, FileUse::read));
+    CHORUS_TRY(const std::uint64_t found, file->size());
     if (found != bytes) {
       return damaged(path, fmt::format("it has {} bytes; expected {}", found, bytes));
     }
-    return fd;
+    return file;
   }
 
-  static Result<std::shared_ptr<const RestReader>> open_numbers(const std::filesystem::path& path,
-                                                                std::uint64_t parameters) {
-    CHORUS_TRY(auto fd, open_expecting(path, parameters * sizeof(float)));
+  Result<std::shared_ptr<const RestReader>> open_numbers(const std::filesystem::path& path,
+                                                         std::uint64_t parameters) const {
+    CHORUS_TRY(auto file, open_expecting(path, parameters * sizeof(float)));
     return std::shared_ptr<const RestReader>(
-        std::make_shared<FileRestReader>(std::move(fd), path, parameters));
+        std::make_shared<FileRestReader>(std::move(file), parameters));
   }
 
   std::filesystem::path path_of(const JobId& job, RoundId round, std::string_view suffix) const {
@@ -300,13 +292,15 @@ class FolderChangeStore final : public ChangeStore {
   }
 
   std::filesystem::path folder_;
+  Disk& disk_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<ChangeStore>> ChangeStore::open(const std::filesystem::path& folder) {
-  CHORUS_OK(make_folders(folder));
-  auto store = std::make_unique<FolderChangeStore>(folder);
+Result<std::unique_ptr<ChangeStore>> ChangeStore::open(const std::filesystem::path& folder,
+                                                       Disk& disk) {
+  CHORUS_OK(disk.make_folder(folder));
+  auto store = std::make_unique<FolderChangeStore>(folder, disk);
   CHORUS_OK(store->remove_unfinished());
   return std::unique_ptr<ChangeStore>(std::move(store));
 }

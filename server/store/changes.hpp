@@ -15,6 +15,7 @@
 #include <span>
 
 #include "chorus/result.hpp"
+#include "common/base/disk.hpp"
 #include "common/base/types.hpp"
 #include "server/store/ledger_rows.hpp"
 
@@ -63,7 +64,8 @@ class SentWriter {
 class ChangeStore {
  public:
   /// Opens or creates; removes what a crash left of unfinished files.
-  static Result<std::unique_ptr<ChangeStore>> open(const std::filesystem::path& folder);
+  static Result<std::unique_ptr<ChangeStore>> open(const std::filesystem::path& folder,
+                                                   Disk& disk = local_disk());
   virtual ~ChangeStore() = default;
 
   virtual Result<std::unique_ptr<ChangeWriter>> begin(const JobId& job,

@@ -1,14 +1,9 @@
 #include "server/store/checkpoint_file.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "common/base/files.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
@@ -48,37 +43,33 @@ std::vector<std::byte> encode_lists(const CheckpointView& view) {
 /// Writes pieces one after the other, hashes them, and keeps the disk busy meanwhile.
 class HashedWriter {
  public:
-  HashedWriter(int fd, const std::filesystem::path& path) : fd_(fd), path_(path) {}
+  explicit HashedWriter(File& file) : file_(file) {}
 
   Result<void> put(std::span<const std::byte> data) {
     while (!data.empty()) {
       const auto piece = data.first(std::min(data.size(), kPieceBytes));
       hasher_.update(piece);
-      CHORUS_OK(write_at(fd_, offset_, piece, path_));
-      // An error shows again in fsync.
-      static_cast<void>(::sync_file_range(fd_,
-                                          static_cast<off64_t>(offset_),
-                                          static_cast<off64_t>(piece.size()),
-                                          SYNC_FILE_RANGE_WRITE));
+      CHORUS_OK(file_.write(offset_, piece));
+      file_.start_writeback(offset_, offset_ + piece.size());
       offset_ += piece.size();
       data = data.subspan(piece.size());
     }
     return {};
   }
   Result<void> finish() {
-    CHORUS_OK(write_at(fd_, offset_, hasher_.digest().bytes, path_));
-    if (::fsync(fd_) != 0) return errno_failure(errno, "syncing", path_);
-    return {};
+    CHORUS_OK(file_.write(offset_, hasher_.digest().bytes));
+    return file_.sync();
   }
 
  private:
-  int fd_;
-  const std::filesystem::path& path_;
+  File& file_;
   BodyHasher hasher_;
   std::uint64_t offset_ = 0;
 };
 
-Result<void> write_temporary(const std::filesystem::path& path, const CheckpointView& view) {
+Result<void> write_temporary(Disk& disk,
+                             const std::filesystem::path& path,
+                             const CheckpointView& view) {
   const auto lists = encode_lists(view);
   ByteWriter header;
   header.raw(kCheckpointMagic);
@@ -90,14 +81,13 @@ Result<void> write_temporary(const std::filesystem::path& path, const Checkpoint
   header.u64(lists.size());
   header.u64(view.sums.size());
 
-  CHORUS_TRY(const UniqueFd fd, open_file(path, O_WRONLY | O_CREAT | O_TRUNC));
-  const auto total = static_cast<off_t>(header.view().size() + lists.size() +
-                                        view.sums.size_bytes() + kCheckpointDigestBytes);
+  CHORUS_TRY(const auto file, disk.open(path, FileUse::replace));
+  const std::uint64_t total =
+      header.view().size() + lists.size() + view.sums.size_bytes() + kCheckpointDigestBytes;
   // Reserving finds out early when the disk is too small; where it is not possible, writing will.
-  if (::fallocate(fd.get(), 0, 0, total) != 0 && errno == ENOSPC) {
-    return errno_failure(errno, "reserving space for", path);
-  }
-  HashedWriter writer(fd.get(), path);
+  auto reserved = file->reserve(0, total);
+  if (!reserved && reserved.error().code == errc::disk_full) return reserved;
+  HashedWriter writer(*file);
   CHORUS_OK(writer.put(header.view()));
   CHORUS_OK(writer.put(lists));
   CHORUS_OK(writer.put(std::as_bytes(view.sums)));
@@ -174,14 +164,13 @@ Result<void> parse_lists(std::span<const std::byte> bytes,
   return {};
 }
 
-Result<void> read_hashed(int fd,
+Result<void> read_hashed(const File& file,
                          std::uint64_t offset,
                          std::span<std::byte> into,
-                         const std::filesystem::path& path,
                          BodyHasher& hasher) {
   while (!into.empty()) {
     const auto piece = into.first(std::min(into.size(), kPieceBytes));
-    CHORUS_OK(read_at(fd, offset, piece, path));
+    CHORUS_OK(file.read(offset, piece));
     hasher.update(piece);
     offset += piece.size();
     into = into.subspan(piece.size());
@@ -189,26 +178,25 @@ Result<void> read_hashed(int fd,
   return {};
 }
 
-Result<CheckpointFile> read_file(int fd, const std::filesystem::path& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return errno_failure(errno, "reading", path);
-  const auto file_bytes = static_cast<std::uint64_t>(info.st_size);
+Result<CheckpointFile> read_file(const File& from) {
+  const std::filesystem::path& path = from.path();
+  CHORUS_TRY(const std::uint64_t file_bytes, from.size());
   if (file_bytes < kCheckpointHeaderBytes + kCheckpointDigestBytes) {
     return corrupt(path, fmt::format("it has only {} bytes", file_bytes));
   }
   BodyHasher hasher;
   std::array<std::byte, kCheckpointHeaderBytes> head{};
-  CHORUS_OK(read_hashed(fd, 0, head, path, hasher));
+  CHORUS_OK(read_hashed(from, 0, head, hasher));
   CHORUS_TRY(const Header header, parse_header(head, file_bytes, path));
 
   std::vector<std::byte> lists(header.lists_bytes);
-  CHORUS_OK(read_hashed(fd, head.size(), lists, path, hasher));
+  CHORUS_OK(read_hashed(from, head.size(), lists, hasher));
   CheckpointFile file;
   CHORUS_TRY(file.lane.sums, tensor::AlignedBuffer<std::int64_t>::create(header.sums));
   const auto sums = std::as_writable_bytes(file.lane.sums.span());
-  CHORUS_OK(read_hashed(fd, head.size() + lists.size(), sums, path, hasher));
+  CHORUS_OK(read_hashed(from, head.size() + lists.size(), sums, hasher));
   BodyDigest digest;
-  CHORUS_OK(read_at(fd, file_bytes - kCheckpointDigestBytes, digest.bytes, path));
+  CHORUS_OK(from.read(file_bytes - kCheckpointDigestBytes, digest.bytes));
   if (digest != hasher.digest()) return corrupt(path, "its digest is wrong");
 
   file.lane.scale = header.scale;
@@ -221,30 +209,26 @@ Result<CheckpointFile> read_file(int fd, const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<void> write_checkpoint_file(const std::filesystem::path& folder,
+Result<void> write_checkpoint_file(Disk& disk,
+                                   const std::filesystem::path& folder,
                                    const CheckpointView& view) {
   const auto temporary = folder / kCheckpointTemporary;
   const auto path = folder / kCheckpointFile;
-  if (auto written = write_temporary(temporary, view); !written) {
-    ::unlink(temporary.c_str());  // gives the space back at once
+  if (auto written = write_temporary(disk, temporary, view); !written) {
+    static_cast<void>(disk.remove_if_there(temporary));  // gives the space back at once
     return std::move(written).error();
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    return errno_failure(errno, "renaming to", path);
-  }
-  return sync_folder(folder);
+  CHORUS_OK(disk.rename(temporary, path));
+  return disk.sync_folder(folder);
 }
 
-Result<std::optional<CheckpointFile>> read_checkpoint_file(const std::filesystem::path& folder) {
-  const auto temporary = folder / kCheckpointTemporary;
-  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) {
-    return errno_failure(errno, "removing", temporary);
-  }
-  const auto path = folder / kCheckpointFile;
-  auto fd = open_file(path, O_RDONLY);
-  if (!fd && fd.error().code == errc::not_found) return std::optional<CheckpointFile>();
-  if (!fd) return std::move(fd).error();
-  CHORUS_TRY(auto file, read_file(fd->get(), path));
+Result<std::optional<CheckpointFile>> read_checkpoint_file(Disk& disk,
+                                                           const std::filesystem::path& folder) {
+  CHORUS_OK(disk.remove_if_there(folder / kCheckpointTemporary));
+  const auto opened = disk.open(folder / kCheckpointFile, FileUse::read);
+  if (!opened && opened.error().code == errc::not_found) return std::optional<CheckpointFile>();
+  if (!opened) return opened.error();
+  CHORUS_TRY(auto file, read_file(**opened));
   return std::optional<CheckpointFile>(std::move(file));
 }
 

@@ -37,10 +37,13 @@ struct CheckpointView {
 
 /// Replaces the checkpoint as one step: temporary, fsync, rename, fsync of the folder.
 /// @errors disk_full, io_failed: the old checkpoint stays
-Result<void> write_checkpoint_file(const std::filesystem::path& folder, const CheckpointView& view);
+Result<void> write_checkpoint_file(Disk& disk,
+                                   const std::filesystem::path& folder,
+                                   const CheckpointView& view);
 
 /// The checkpoint in this folder, if there is one. Removes what a crash left of an unfinished one.
 /// @errors corrupt_data: its digest or any length is wrong; busy: no memory for the sums
-Result<std::optional<CheckpointFile>> read_checkpoint_file(const std::filesystem::path& folder);
+Result<std::optional<CheckpointFile>> read_checkpoint_file(Disk& disk,
+                                                           const std::filesystem::path& folder);
 
 }  // namespace chorus::server

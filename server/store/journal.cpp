@@ -1,18 +1,15 @@
 #include "server/store/journal.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <fmt/format.h>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
-#include <system_error>
-#include <unistd.h>
 #include <utility>
 
 #include "common/base/assert.hpp"
-#include "common/base/files.hpp"
+#include "common/base/disk.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "server/store/checkpoint_file.hpp"
@@ -56,7 +53,7 @@ class SegmentReader final : public UpdateReader {
       const Extent& part = *std::prev(extent);
       const std::uint64_t skip = offset - part.body_offset;
       const auto piece = into.first(std::min<std::size_t>(into.size(), part.length - skip));
-      CHORUS_OK(read_at(part.segment->fd(), part.file_offset + skip, piece, part.segment->path()));
+      CHORUS_OK(part.segment->file().read(part.file_offset + skip, piece));
       offset += piece.size();
       into = into.subspan(piece.size());
       ++extent;
@@ -147,8 +144,9 @@ Result<std::shared_ptr<SegmentFile>> FileJournal::segment_for_append() {
   const std::uint64_t expected = options_.segment_bytes + limits::kChunkBytesMax;
   CHORUS_TRY(
       auto segment,
-      SegmentFile::create(
-          {folder_, journal_identity(options_.name), next_segment_}, expected, options_.spares));
+      SegmentFile::create({folder_, journal_identity(options_.name), next_segment_, options_.disk},
+                          expected,
+                          options_.spares));
   segments_[next_segment_++] = segment;
   return segment;
 }
@@ -342,7 +340,7 @@ Result<void> FileJournal::write_checkpoint(std::span<const UpdateMeta> folded,
                       .denominator = denominator,
                       .sums = sums,
                       .journal = position_after(names)};
-  CHORUS_OK(write_checkpoint_file(folder_, view));
+  CHORUS_OK(write_checkpoint_file(*options_.disk, folder_, view));
   state_.fold(folded);
   return drop_segments_except(view.journal.segments);
 }
@@ -353,11 +351,11 @@ Result<void> FileJournal::drop_segments_except(const std::vector<std::uint64_t>&
       ++segment;
       continue;
     }
-    const auto path = segment->second->path();
+    const auto path = segment->second->file().path();
     CHORUS_OK(release(std::move(segment->second), path));
     segment = segments_.erase(segment);
   }
-  return sync_folder(folder_);
+  return options_.disk->sync_folder(folder_);
 }
 
 std::uint64_t FileJournal::disk_bytes() const {
@@ -370,8 +368,7 @@ std::uint64_t FileJournal::disk_bytes() const {
 Result<void> FileJournal::release(std::shared_ptr<SegmentFile> segment,
                                   const std::filesystem::path& path) {
   if (options_.spares != nullptr && segment.use_count() == 1) return options_.spares->keep(path);
-  if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
-  return {};
+  return options_.disk->remove(path);
 }
 
 Result<void> FileJournal::remove() {
@@ -380,14 +377,12 @@ Result<void> FileJournal::remove() {
   auto segments = std::exchange(segments_, {});
   // One rename first: half a journal must never be found under the journal's name.
   const auto doomed = doomed_name(folder_);
-  CHORUS_OK(remove_tree(doomed));
-  if (::rename(folder_.c_str(), doomed.c_str()) != 0) {
-    return errno_failure(errno, "renaming", folder_);
-  }
+  CHORUS_OK(options_.disk->remove_folder(doomed));
+  CHORUS_OK(options_.disk->rename(folder_, doomed));
   for (auto& [number, segment] : segments) {
     CHORUS_OK(release(std::move(segment), doomed / SegmentFile::name_of(number)));
   }
-  return remove_tree(doomed);
+  return options_.disk->remove_folder(doomed);
 }
 
 }  // namespace
@@ -395,11 +390,12 @@ Result<void> FileJournal::remove() {
 Result<std::unique_ptr<RoundJournal>> RoundJournal::open(const std::filesystem::path& folder,
                                                          const JournalOptions& options,
                                                          Recovered& recovered) {
-  CHORUS_OK(remove_tree(doomed_name(folder)));
-  CHORUS_OK(make_folders(folder));
-  CHORUS_TRY(auto mark, DurableMark::open(folder));
+  Disk& disk = *options.disk;
+  CHORUS_OK(disk.remove_folder(doomed_name(folder)));
+  CHORUS_OK(disk.make_folder(folder));
+  CHORUS_TRY(auto mark, DurableMark::open(disk, folder));
   CHORUS_TRY(auto found,
-             recover_journal({folder, journal_identity(options.name)}, mark.position()));
+             recover_journal({folder, journal_identity(options.name), &disk}, mark.position()));
   auto checkpoint = std::move(found.checkpoint);
   auto journal = std::make_unique<FileJournal>(folder, options, std::move(mark), std::move(found));
   CHORUS_OK(journal->start());

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "chorus/result.hpp"
+#include "common/base/disk.hpp"
 #include "common/base/types.hpp"
 #include "common/tensor/aligned_buffer.hpp"
 #include "server/store/update_meta.hpp"
@@ -30,6 +31,7 @@ struct JournalOptions {
   std::string name;
   /// Where files come from and go to when the round is over; null: made and removed.
   SpareSegments* spares = nullptr;
+  Disk* disk = &local_disk();
 };
 
 /// Sums already folded, and what must be known of the updates in them, so that their bodies can go.

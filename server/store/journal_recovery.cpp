@@ -1,15 +1,11 @@
 #include "server/store/journal_recovery.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <fmt/format.h>
 #include <set>
-#include <unistd.h>
 #include <vector>
 
-#include "common/base/files.hpp"
 #include "common/base/try.hpp"
-#include "server/store/list_folder.hpp"
 
 namespace chorus::server {
 
@@ -28,10 +24,10 @@ struct Bad {
 class Recovery {
  public:
   Recovery(const JournalPlace& place, Position durable)
-      : folder_(place.folder), identity_(place.identity), durable_(durable) {}
+      : disk_(*place.disk), folder_(place.folder), identity_(place.identity), durable_(durable) {}
 
   Result<RecoveredJournal> run() {
-    CHORUS_TRY(auto checkpoint, read_checkpoint_file(folder_));
+    CHORUS_TRY(auto checkpoint, read_checkpoint_file(disk_, folder_));
     if (checkpoint) {
       result_.state = JournalState(*checkpoint);
       result_.next_segment = checkpoint->journal.next_segment;
@@ -57,7 +53,7 @@ class Recovery {
   Result<std::vector<std::uint64_t>> list_segments() {
     std::set<std::uint64_t> expected = kept_;
     std::uint64_t last = 0;
-    CHORUS_TRY(const auto paths, list_folder(folder_));
+    CHORUS_TRY(const auto paths, disk_.list(folder_));
     for (const auto& path : paths) {
       const auto number = SegmentFile::number_of(path.filename());
       if (!number) continue;
@@ -78,18 +74,18 @@ class Recovery {
     return std::vector<std::uint64_t>(expected.begin(), expected.end());
   }
 
+  SegmentFile::Place place_of(std::uint64_t number) const {
+    return {folder_, identity_, number, &disk_};
+  }
+
   Result<void> remove(std::uint64_t number) {
-    const auto path = folder_ / SegmentFile::name_of(number);
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-      return errno_failure(errno, "removing", path);
-    }
-    return {};
+    return disk_.remove_if_there(folder_ / SegmentFile::name_of(number));
   }
 
   /// Applies a segment's records; where it stopped being a journal, if it did.
   Result<std::optional<Bad>> read_segment(std::uint64_t number) {
     if (!found_.contains(number)) return bad({number, 0}, "the file is missing");
-    CHORUS_TRY(auto segment, SegmentFile::open({folder_, identity_, number}));
+    CHORUS_TRY(auto segment, SegmentFile::open(place_of(number)));
     if (segment == nullptr) return bad({number, 0}, "the segment header is damaged");
     result_.segments[number] = segment;
     for (std::uint64_t at = kSegmentHeaderBytes; at < segment->size();) {
@@ -106,13 +102,13 @@ class Recovery {
     const std::uint64_t left = segment->size() - at;
     RecordHeaderBytes bytes{};
     if (left < bytes.size()) return wrong("it ends within a record's header");
-    CHORUS_OK(read_at(segment->fd(), at, bytes, segment->path()));
+    CHORUS_OK(segment->file().read(at, bytes));
     const auto header = parse_record_header(bytes);
     if (!header) return wrong("there is no record header");
     if (header->payload_bytes > left - bytes.size()) return wrong("it ends within a record");
     payload_.resize(header->payload_bytes);
     const std::uint64_t payload_offset = at + bytes.size();
-    CHORUS_OK(read_at(segment->fd(), payload_offset, payload_, segment->path()));
+    CHORUS_OK(segment->file().read(payload_offset, payload_));
     if (!checksum_matches(bytes, payload_, segment->seed_at(at))) {
       return wrong("a record's checksum is wrong");
     }
@@ -151,17 +147,17 @@ class Recovery {
         CHORUS_OK(result_.segments.at(number)->truncate(bad.at.offset));
       } else if (kept_.contains(number)) {
         // The checkpoint counts on it: it must exist, be it empty.
-        CHORUS_TRY(result_.segments[number],
-                   SegmentFile::create({folder_, identity_, number}, 0, nullptr));
+        CHORUS_TRY(result_.segments[number], SegmentFile::create(place_of(number), 0, nullptr));
       } else {
         CHORUS_OK(remove(number));
         removed = true;
       }
     }
     // A removed segment must not come back beside a new one: its records could seem to follow.
-    return removed ? sync_folder(folder_) : Result<void>();
+    return removed ? disk_.sync_folder(folder_) : Result<void>();
   }
 
+  Disk& disk_;
   const std::filesystem::path& folder_;
   const std::uint64_t identity_;
   const Position durable_;

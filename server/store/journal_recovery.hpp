@@ -23,6 +23,7 @@ struct RecoveredJournal {
 struct JournalPlace {
   std::filesystem::path folder;
   std::uint64_t identity = 0;
+  Disk* disk = &local_disk();
 };
 
 /// Reads every record once and checks its checksum. The first bad record ends the journal: if it

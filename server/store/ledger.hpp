@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "chorus/result.hpp"
+#include "common/base/disk.hpp"
 #include "server/store/ledger_rows.hpp"
 
 namespace chorus::server {
@@ -139,7 +140,11 @@ class Ledger {
 };
 
 /// Opens or creates the SQLite ledger (WAL, synchronous=FULL, STRICT tables) and migrates it.
+/// @param disk  of the file's folder, which is synced
+/// @param vfs   see Database::open
 /// @errors database_failed; wrong_state when the file was written by a newer Chorus
-Result<std::unique_ptr<Ledger>> open_sqlite_ledger(const std::filesystem::path& file);
+Result<std::unique_ptr<Ledger>> open_sqlite_ledger(const std::filesystem::path& file,
+                                                   Disk& disk = local_disk(),
+                                                   const char* vfs = nullptr);
 
 }  // namespace chorus::server

@@ -1,13 +1,9 @@
 #include "server/store/segment_file.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <charconv>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/uio.h>
-#include <unistd.h>
+#include <utility>
 
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
@@ -26,29 +22,6 @@ namespace {
 constexpr std::uint64_t kReserveFirst = 1U << 20U;
 constexpr std::uint64_t kReserveStepMax = 64U << 20U;
 constexpr std::uint64_t kWritebackStep = 1U << 20U;
-
-/// Header and payload in one call, so that a small record is one write.
-Result<void> write_record(int fd,
-                          std::uint64_t offset,
-                          std::span<const std::byte> header,
-                          std::span<const std::byte> payload,
-                          const std::filesystem::path& path) {
-  while (!header.empty()) {
-    std::array<iovec, 2> parts{{{const_cast<std::byte*>(header.data()), header.size()},
-                                {const_cast<std::byte*>(payload.data()), payload.size()}}};
-    const ssize_t put = ::pwritev(fd, parts.data(), parts.size(), static_cast<off_t>(offset));
-    if (put < 0) {
-      if (errno == EINTR) continue;
-      return errno_failure(errno, "writing", path);
-    }
-    const auto count = static_cast<std::size_t>(put);
-    const std::size_t of_header = std::min(count, header.size());
-    header = header.subspan(of_header);
-    payload = payload.subspan(count - of_header);
-    offset += count;
-  }
-  return write_at(fd, offset, payload, path);
-}
 
 }  // namespace
 
@@ -72,39 +45,38 @@ Result<std::shared_ptr<SegmentFile>> SegmentFile::create(const Place& place,
                                                          std::uint64_t expected_bytes,
                                                          SpareSegments* spares) {
   const auto path = place.path();
-  UniqueFd fd;
+  std::unique_ptr<File> file;
   if (spares != nullptr) {
-    CHORUS_TRY(fd, spares->take(path));
+    CHORUS_TRY(file, spares->take(path));
   }
-  const bool used_before = fd.is_open();
+  const bool used_before = file != nullptr;
   if (!used_before) {
-    CHORUS_TRY(fd, open_file(path, O_RDWR | O_CREAT | O_TRUNC));
+    CHORUS_TRY(file, place.disk->open(path, FileUse::replace));
   }
-  std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(fd), path, place.number));
+  std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(file), place.number));
   if (used_before) {
-    CHORUS_TRY(segment->reserved_, file_size(segment->fd(), path));
+    CHORUS_TRY(segment->reserved_, segment->file_->size());
     segment->rubbish_ = true;
   }
   CHORUS_TRY(const auto random, random_bytes(sizeof segment->salt_));
   segment->salt_ = ByteReader(random).u64();
   const auto header = encode_segment_header(place.identity, place.number, segment->salt_);
-  CHORUS_OK(write_at(segment->fd(), 0, header, path));
+  CHORUS_OK(segment->file_->write(0, header));
   segment->size_ = header.size();
   segment->expected_ = expected_bytes;
-  CHORUS_OK(sync_folder(place.folder));
+  CHORUS_OK(place.disk->sync_folder(place.folder));
   return segment;
 }
 
 Result<std::shared_ptr<SegmentFile>> SegmentFile::open(const Place& place) {
-  const auto path = place.path();
-  CHORUS_TRY(auto fd, open_file(path, O_RDWR));
-  std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(fd), path, place.number));
-  CHORUS_TRY(segment->size_, file_size(segment->fd(), path));
+  CHORUS_TRY(auto file, place.disk->open(place.path(), FileUse::change));
+  std::shared_ptr<SegmentFile> segment(new SegmentFile(std::move(file), place.number));
+  CHORUS_TRY(segment->size_, segment->file_->size());
   segment->reserved_ = segment->size_;
   segment->writeback_ = segment->size_;
   SegmentHeaderBytes header{};
   if (segment->size_ < header.size()) return std::shared_ptr<SegmentFile>();
-  CHORUS_OK(read_at(segment->fd(), 0, header, path));
+  CHORUS_OK(segment->file_->read(0, header));
   const auto salt = parse_segment_header(header, place.identity, place.number);
   if (!salt) return std::shared_ptr<SegmentFile>();
   segment->salt_ = *salt;
@@ -115,13 +87,9 @@ void SegmentFile::reserve(std::uint64_t bytes) {
   if (!can_reserve_ || bytes <= reserved_) return;
   const std::uint64_t step = std::clamp(reserved_, kReserveFirst, kReserveStepMax);
   const std::uint64_t wanted = std::max(bytes, std::min(reserved_ + step, expected_));
-  const int done = ::fallocate(fd(),
-                               FALLOC_FL_KEEP_SIZE,
-                               static_cast<off_t>(reserved_),
-                               static_cast<off_t>(wanted - reserved_));
-  if (done == 0) {
+  if (file_->reserve(reserved_, wanted)) {
     reserved_ = wanted;
-  } else if (errno != EINTR) {
+  } else {
     // Not every file system can, and a nearly full one will not; the write itself decides.
     can_reserve_ = false;
   }
@@ -133,11 +101,10 @@ Result<std::uint64_t> SegmentFile::append(const RecordHeader& header,
   reserve(size_ + record_bytes);
   const auto head = encode_record_header(header, payload, seed_at(size_));
   dirty_ = true;
-  if (auto written = write_record(fd(), size_, head, payload, path_); !written) {
+  if (auto written = file_->write_both(size_, head, payload); !written) {
     // What was written of it must not lie behind a later, shorter record. Should the cut fail as
     // well, the salted checksum still tells it from a record.
-    while (::ftruncate(fd(), static_cast<off_t>(size_)) != 0 && errno == EINTR) {
-    }
+    static_cast<void>(file_->truncate(size_));
     reserved_ = size_;
     rubbish_ = false;
     return std::move(written).error();
@@ -149,26 +116,20 @@ Result<std::uint64_t> SegmentFile::append(const RecordHeader& header,
 
 void SegmentFile::start_writeback() {
   if (size_ - writeback_ < kWritebackStep) return;
-  // An error shows again in sync().
-  static_cast<void>(::sync_file_range(fd(),
-                                      static_cast<off64_t>(writeback_),
-                                      static_cast<off64_t>(size_ - writeback_),
-                                      SYNC_FILE_RANGE_WRITE));
+  file_->start_writeback(writeback_, size_);
   writeback_ = size_;
 }
 
 Result<void> SegmentFile::sync() {
   if (!dirty_) return {};
-  CHORUS_OK(sync_file(fd(), path_));
+  CHORUS_OK(file_->sync());
   dirty_ = false;
   writeback_ = size_;
   return {};
 }
 
 Result<void> SegmentFile::truncate(std::uint64_t bytes) {
-  if (::ftruncate(fd(), static_cast<off_t>(bytes)) != 0) {
-    return errno_failure(errno, "truncating", path_);
-  }
+  CHORUS_OK(file_->truncate(bytes));
   size_ = bytes;
   reserved_ = bytes;
   rubbish_ = false;
@@ -182,19 +143,18 @@ Result<void> SegmentFile::finish() {
   return truncate(size_);
 }
 
-Result<DurableMark> DurableMark::open(const std::filesystem::path& folder) {
-  const auto path = folder / kMarkFile;
-  CHORUS_TRY(auto fd, open_file(path, O_RDWR | O_CREAT));
-  DurableMark mark(std::move(fd), path);
+Result<DurableMark> DurableMark::open(Disk& disk, const std::filesystem::path& folder) {
+  CHORUS_TRY(auto file, disk.open(folder / kMarkFile, FileUse::keep));
+  DurableMark mark(std::move(file));
   MarkBytes bytes{};
-  auto read = read_at(mark.fd_.get(), 0, bytes, path);
+  auto read = mark.file_->read(0, bytes);
   if (!read && read.error().code != errc::corrupt_data) return std::move(read).error();
   if (read) mark.position_ = parse_mark(bytes).value_or(Position{});
   return mark;
 }
 
 Result<void> DurableMark::move_to(Position position) {
-  CHORUS_OK(write_at(fd_.get(), 0, encode_mark(position), path_));
+  CHORUS_OK(file_->write(0, encode_mark(position)));
   position_ = position;
   return {};
 }

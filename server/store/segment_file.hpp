@@ -8,14 +8,14 @@
 #include <span>
 
 #include "chorus/result.hpp"
-#include "common/base/files.hpp"
+#include "common/base/disk.hpp"
 #include "server/store/journal_format.hpp"
 #include "server/store/record_codec.hpp"
 #include "server/store/spare_segments.hpp"
 
 namespace chorus::server {
 
-/// Appends are from one thread; fd() may be read from any, concurrently, below size().
+/// Appends are from one thread; file() may be read from any, concurrently, below size().
 class SegmentFile {
  public:
   /// "000007.seg"
@@ -28,6 +28,7 @@ class SegmentFile {
     std::filesystem::path folder;
     std::uint64_t identity = 0;  ///< of the journal
     std::uint64_t number = 0;
+    Disk* disk = &local_disk();
     std::filesystem::path path() const { return folder / name_of(number); }
   };
 
@@ -55,8 +56,7 @@ class SegmentFile {
   /// @errors io_failed; what lies behind the end could then not be told from damage
   Result<void> finish();
 
-  int fd() const noexcept { return fd_.get(); }
-  const std::filesystem::path& path() const noexcept { return path_; }
+  const File& file() const noexcept { return *file_; }
   std::uint64_t number() const noexcept { return number_; }
   std::uint64_t size() const noexcept { return size_; }
   bool dirty() const noexcept { return dirty_; }
@@ -65,12 +65,11 @@ class SegmentFile {
   std::uint64_t seed_at(std::uint64_t offset) const noexcept { return salt_ + offset; }
 
  private:
-  SegmentFile(UniqueFd fd, std::filesystem::path path, std::uint64_t number)
-      : fd_(std::move(fd)), path_(std::move(path)), number_(number) {}
+  SegmentFile(std::unique_ptr<File> file, std::uint64_t number)
+      : file_(std::move(file)), number_(number) {}
   void reserve(std::uint64_t bytes);
 
-  UniqueFd fd_;
-  std::filesystem::path path_;
+  std::unique_ptr<File> file_;
   std::uint64_t number_;
   std::uint64_t salt_ = 0;
   std::uint64_t size_ = 0;
@@ -87,16 +86,14 @@ class SegmentFile {
 /// it is damage; one after it is what a power cut leaves.
 class DurableMark {
  public:
-  static Result<DurableMark> open(const std::filesystem::path& folder);
+  static Result<DurableMark> open(Disk& disk, const std::filesystem::path& folder);
   journal_format::Position position() const noexcept { return position_; }
   Result<void> move_to(journal_format::Position position);
 
  private:
-  DurableMark(UniqueFd fd, std::filesystem::path path)
-      : fd_(std::move(fd)), path_(std::move(path)) {}
+  explicit DurableMark(std::unique_ptr<File> file) : file_(std::move(file)) {}
 
-  UniqueFd fd_;
-  std::filesystem::path path_;
+  std::unique_ptr<File> file_;
   journal_format::Position position_;
 };
 

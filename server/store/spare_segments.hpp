@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "chorus/result.hpp"
-#include "common/base/files.hpp"
+#include "common/base/disk.hpp"
 
 namespace chorus::server {
 
@@ -17,24 +19,26 @@ class SpareSegments {
  public:
   /// Makes the folder, or removes what a former process left in it.
   /// @pre on the same file system as the journals
-  static Result<SpareSegments> open(const std::filesystem::path& folder);
+  static Result<SpareSegments> open(const std::filesystem::path& folder, Disk& disk = local_disk());
 
   /// Takes `file` away from where it is: to here, or, if limits::kSpareSegmentBytesMax are kept
   /// already, for good. @pre nobody reads it any more
   Result<void> keep(const std::filesystem::path& file);
-  /// A kept file under the name `path`, opened for reading and writing; not open if there is none.
-  Result<UniqueFd> take(const std::filesystem::path& path);
+  /// A kept file under the name `path`, opened for reading and writing; null if there is none.
+  Result<std::unique_ptr<File>> take(const std::filesystem::path& path);
 
   std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
-  explicit SpareSegments(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  SpareSegments(std::filesystem::path folder, Disk& disk)
+      : folder_(std::move(folder)), disk_(&disk) {}
 
   struct Spare {
     std::filesystem::path path;
     std::uint64_t bytes = 0;
   };
   std::filesystem::path folder_;
+  Disk* disk_;
   std::vector<Spare> spares_;
   std::uint64_t bytes_ = 0;
   std::uint64_t next_ = 1;

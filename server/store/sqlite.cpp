@@ -59,10 +59,10 @@ void Database::Close::operator()(sqlite3* handle) const noexcept {
 Database::Database(sqlite3* handle, std::filesystem::path path)
     : handle_(handle), path_(std::move(path)) {}
 
-Result<Database> Database::open(const std::filesystem::path& file) {
+Result<Database> Database::open(const std::filesystem::path& file, const char* vfs) {
   sqlite3* raw = nullptr;
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  const int code = sqlite3_open_v2(file.c_str(), &raw, kFlags, nullptr);
+  const int code = sqlite3_open_v2(file.c_str(), &raw, kFlags, vfs);
   Database database(raw, file);
   if (code != SQLITE_OK) {
     return sql_failure(raw, code, "open").during("opening '" + file.string() + "'");

@@ -24,8 +24,9 @@ namespace chorus::server {
 class Database {
  public:
   /// Opens or creates: WAL, synchronous=FULL, foreign keys on, waits up to 5 s for other users.
+  /// @param vfs  SQLite's name of where its files are; null: this machine's file system
   /// @errors database_failed, disk_full; corrupt_data when the file is no database
-  static Result<Database> open(const std::filesystem::path& file);
+  static Result<Database> open(const std::filesystem::path& file, const char* vfs = nullptr);
 
   /// Runs statements that give no rows.
   Result<void> execute(std::string_view sql);

@@ -3,20 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <utility>
 
-#include "common/base/files.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
 #include "common/tensor/safetensors.hpp"
 #include "common/tensor/version_metadata.hpp"
 #include "server/store/background_hasher.hpp"
-#include "server/store/list_folder.hpp"
 
 namespace chorus::server {
 namespace {
@@ -33,12 +29,13 @@ Failure corrupt(const std::filesystem::path& path, std::string_view what) {
 
 class FileVersionReader final : public VersionReader {
  public:
-  static Result<std::shared_ptr<const VersionReader>> open(const std::filesystem::path& path,
+  static Result<std::shared_ptr<const VersionReader>> open(Disk& disk,
+                                                           const std::filesystem::path& path,
                                                            const Sha256& name) {
-    CHORUS_TRY(auto fd, open_file(path, O_RDONLY));
-    std::shared_ptr<FileVersionReader> reader(new FileVersionReader(std::move(fd), path));
+    CHORUS_TRY(auto file, disk.open(path, FileUse::read));
+    std::shared_ptr<FileVersionReader> reader(new FileVersionReader(std::move(file)));
     reader->info_.sha256 = name;
-    CHORUS_TRY(reader->info_.bytes, file_size(reader->fd_.get(), path));
+    CHORUS_TRY(reader->info_.bytes, reader->file_->size());
     if (auto read = reader->read_header(); !read) {
       if (read.error().code == errc::io_failed) return std::move(read).error();
       return corrupt(path, read.error().detail);
@@ -58,7 +55,7 @@ class FileVersionReader final : public VersionReader {
                               offset,
                               info_.bytes));
     }
-    return read_at(fd_.get(), offset, into, path_);
+    return file_->read(offset, into);
   }
 
   Result<void> read_parameters(std::uint64_t first, std::span<float> into) const override {
@@ -69,25 +66,22 @@ class FileVersionReader final : public VersionReader {
                               first,
                               layout_.parameters));
     }
-    return read_at(
-        fd_.get(), data_offset_ + first * sizeof(float), std::as_writable_bytes(into), path_);
+    return file_->read(data_offset_ + first * sizeof(float), std::as_writable_bytes(into));
   }
 
   void forget(std::uint64_t end) const override {
-    const auto bytes = static_cast<off_t>(data_offset_ + end * sizeof(float));
-    static_cast<void>(::posix_fadvise(fd_.get(), 0, bytes, POSIX_FADV_DONTNEED));
+    file_->forget(data_offset_ + end * sizeof(float));
   }
 
  private:
-  FileVersionReader(UniqueFd fd, std::filesystem::path path)
-      : fd_(std::move(fd)), path_(std::move(path)) {}
+  explicit FileVersionReader(std::unique_ptr<File> file) : file_(std::move(file)) {}
 
   Result<void> read_header() {
     std::array<std::byte, tensor::kSafetensorsPrefixBytes> prefix{};
-    CHORUS_OK(read_at(fd_.get(), 0, prefix, path_));
+    CHORUS_OK(file_->read(0, prefix));
     CHORUS_TRY(data_offset_, tensor::data_offset_of(prefix, info_.bytes));
     std::vector<std::byte> header(data_offset_);
-    CHORUS_OK(read_at(fd_.get(), 0, header, path_));
+    CHORUS_OK(file_->read(0, header));
     CHORUS_TRY(auto parsed, tensor::parse_header(header, info_.bytes));
     CHORUS_TRY(auto version, tensor::version_metadata(parsed.metadata));
     model_ = std::move(version.model);
@@ -98,8 +92,7 @@ class FileVersionReader final : public VersionReader {
     return {};
   }
 
-  UniqueFd fd_;
-  std::filesystem::path path_;
+  std::unique_ptr<File> file_;
   VersionInfo info_;
   TensorLayout layout_;
   ModelSpec model_;
@@ -108,28 +101,27 @@ class FileVersionReader final : public VersionReader {
 
 class FileVersionWriter final : public VersionWriter {
  public:
-  static Result<std::unique_ptr<VersionWriter>> begin(const std::filesystem::path& folder,
+  static Result<std::unique_ptr<VersionWriter>> begin(Disk& disk,
                                                       const std::filesystem::path& temporary,
                                                       const ModelSpec& model,
                                                       std::span<const FeatureScale> normalise) {
     CHORUS_TRY(const auto layout, layout_of(model));
     CHORUS_TRY(const auto metadata, tensor::metadata_of(model, normalise));
     CHORUS_TRY(const auto header, tensor::build_header(layout, metadata));
-    CHORUS_TRY(auto fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL));
+    CHORUS_TRY(auto file, disk.open(temporary, FileUse::replace));
     std::unique_ptr<FileVersionWriter> writer(
-        new FileVersionWriter(std::move(fd), folder, temporary, layout.parameters));
-    const auto total = static_cast<off_t>(header.size() + layout.parameters * sizeof(float));
+        new FileVersionWriter(disk, std::move(file), layout.parameters));
+    const std::uint64_t total = header.size() + layout.parameters * sizeof(float);
     // Reserving finds out early when the disk is too small; where it is not possible, writing will.
-    if (::fallocate(writer->fd_.get(), 0, 0, total) != 0 && errno == ENOSPC) {
-      return errno_failure(errno, "reserving space for", temporary);
-    }
-    CHORUS_OK(writer->hasher_.start(static_cast<std::uint64_t>(total)));
+    auto reserved = writer->file_->reserve(0, total);
+    if (!reserved && reserved.error().code == errc::disk_full) return reserved.error();
+    CHORUS_OK(writer->hasher_.start(total));
     CHORUS_OK(writer->put(header));
     return std::unique_ptr<VersionWriter>(std::move(writer));
   }
 
   ~FileVersionWriter() override {
-    if (fd_.is_open()) ::unlink(temporary_.c_str());
+    if (file_ != nullptr) static_cast<void>(disk_.remove(file_->path()));
   }
 
   Result<void> append(std::span<const float> parameters) override {
@@ -155,26 +147,18 @@ class FileVersionWriter final : public VersionWriter {
     }
     writable_ = false;  // whatever happens now, it is not written to again
     CHORUS_OK(flush());
-    if (::fsync(fd_.get()) != 0) return errno_failure(errno, "syncing", temporary_);
+    CHORUS_OK(file_->sync());
     const VersionInfo info{.sha256 = hasher_.finish(), .bytes = offset_};
-    const auto path = folder_ / (hex(info.sha256) + std::string(kSuffix));
-    if (::rename(temporary_.c_str(), path.c_str()) != 0) {
-      return errno_failure(errno, "renaming to", path);
-    }
-    fd_ = UniqueFd();
-    CHORUS_OK(sync_folder(folder_));
+    const auto folder = file_->path().parent_path();
+    CHORUS_OK(disk_.rename(file_->path(), folder / (hex(info.sha256) + std::string(kSuffix))));
+    file_.reset();
+    CHORUS_OK(disk_.sync_folder(folder));
     return info;
   }
 
  private:
-  FileVersionWriter(UniqueFd fd,
-                    std::filesystem::path folder,
-                    std::filesystem::path temporary,
-                    std::uint64_t parameters)
-      : fd_(std::move(fd)),
-        folder_(std::move(folder)),
-        temporary_(std::move(temporary)),
-        missing_(parameters) {}
+  FileVersionWriter(Disk& disk, std::unique_ptr<File> file, std::uint64_t parameters)
+      : disk_(disk), file_(std::move(file)), missing_(parameters) {}
 
   Result<void> usable() const {
     if (writable_) return {};
@@ -198,19 +182,14 @@ class FileVersionWriter final : public VersionWriter {
     const auto data = block_.first(std::exchange(gathered_, 0));
     if (data.empty()) return {};
     hasher_.submit(data.size());
-    CHORUS_OK(write_at(fd_.get(), offset_, data, temporary_));
-    // Writing out begins at once, so that fsync finds little to do; an error shows again there.
-    static_cast<void>(::sync_file_range(fd_.get(),
-                                        static_cast<off64_t>(offset_),
-                                        static_cast<off64_t>(data.size()),
-                                        SYNC_FILE_RANGE_WRITE));
+    CHORUS_OK(file_->write(offset_, data));
+    file_->start_writeback(offset_, offset_ + data.size());
     offset_ += data.size();
     return {};
   }
 
-  UniqueFd fd_;
-  std::filesystem::path folder_;
-  std::filesystem::path temporary_;
+  Disk& disk_;
+  std::unique_ptr<File> file_;
   std::uint64_t missing_;  ///< parameters
   bool writable_ = true;
   BackgroundHasher hasher_;
@@ -221,15 +200,13 @@ class FileVersionWriter final : public VersionWriter {
 
 class FolderVersionStore final : public VersionStore {
  public:
-  explicit FolderVersionStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  FolderVersionStore(std::filesystem::path folder, Disk& disk)
+      : folder_(std::move(folder)), disk_(disk) {}
 
   Result<void> remove_temporaries() const {
-    CHORUS_TRY(const auto paths, list_folder(folder_));
+    CHORUS_TRY(const auto paths, disk_.list(folder_));
     for (const auto& path : paths) {
-      const std::string name = path.filename().string();
-      if (name.starts_with(kTemporaryPrefix) && ::unlink(path.c_str()) != 0) {
-        return errno_failure(errno, "removing", path);
-      }
+      if (path.filename().string().starts_with(kTemporaryPrefix)) CHORUS_OK(disk_.remove(path));
     }
     return {};
   }
@@ -237,22 +214,22 @@ class FolderVersionStore final : public VersionStore {
   Result<std::unique_ptr<VersionWriter>> begin(const ModelSpec& model,
                                                std::span<const FeatureScale> normalise) override {
     const auto name = fmt::format("{}{}-{}", kTemporaryPrefix, ::getpid(), next_temporary_++);
-    return FileVersionWriter::begin(folder_, folder_ / name, model, normalise);
+    return FileVersionWriter::begin(disk_, folder_ / name, model, normalise);
   }
 
   Result<std::shared_ptr<const VersionReader>> open_version(const Sha256& name) const override {
-    return FileVersionReader::open(path_of(name), name);
+    return FileVersionReader::open(disk_, path_of(name), name);
   }
 
   Result<void> verify(const Sha256& name) const override {
     const auto path = path_of(name);
-    CHORUS_TRY(const auto fd, open_file(path, O_RDONLY));
-    CHORUS_TRY(const std::uint64_t size, file_size(fd.get(), path));
+    CHORUS_TRY(const auto file, disk_.open(path, FileUse::read));
+    CHORUS_TRY(const std::uint64_t size, file->size());
     std::vector<std::byte> piece(kPieceBytes);
     Sha256Hasher hasher;
     for (std::uint64_t at = 0; at < size;) {
       const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), size - at));
-      CHORUS_OK(read_at(fd.get(), at, part, path));
+      CHORUS_OK(file->read(at, part));
       hasher.update(part);
       at += part.size();
     }
@@ -262,7 +239,7 @@ class FolderVersionStore final : public VersionStore {
   }
 
   Result<std::vector<Sha256>> list() const override {
-    CHORUS_TRY(const auto paths, list_folder(folder_));
+    CHORUS_TRY(const auto paths, disk_.list(folder_));
     std::vector<Sha256> versions;
     for (const auto& path : paths) {
       const std::string name = path.filename().string();
@@ -275,9 +252,8 @@ class FolderVersionStore final : public VersionStore {
   }
 
   Result<void> remove(const Sha256& name) override {
-    const auto path = path_of(name);
-    if (::unlink(path.c_str()) != 0) return errno_failure(errno, "removing", path);
-    return sync_folder(folder_);
+    CHORUS_OK(disk_.remove(path_of(name)));
+    return disk_.sync_folder(folder_);
   }
 
   std::filesystem::path path_of(const Sha256& name) const override {
@@ -286,14 +262,16 @@ class FolderVersionStore final : public VersionStore {
 
  private:
   std::filesystem::path folder_;
+  Disk& disk_;
   std::atomic<std::uint64_t> next_temporary_ = 0;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<VersionStore>> VersionStore::open(const std::filesystem::path& folder) {
-  CHORUS_OK(make_folders(folder));
-  auto store = std::make_unique<FolderVersionStore>(folder);
+Result<std::unique_ptr<VersionStore>> VersionStore::open(const std::filesystem::path& folder,
+                                                         Disk& disk) {
+  CHORUS_OK(disk.make_folder(folder));
+  auto store = std::make_unique<FolderVersionStore>(folder, disk);
   CHORUS_OK(store->remove_temporaries());
   return std::unique_ptr<VersionStore>(std::move(store));
 }

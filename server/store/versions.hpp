@@ -13,6 +13,7 @@
 #include "chorus/feature_scale.hpp"
 #include "chorus/model.hpp"
 #include "chorus/result.hpp"
+#include "common/base/disk.hpp"
 #include "common/base/types.hpp"
 
 namespace chorus::server {
@@ -53,7 +54,8 @@ class VersionWriter {
 class VersionStore {
  public:
   /// Opens or creates; removes temporary files left by a crash.
-  static Result<std::unique_ptr<VersionStore>> open(const std::filesystem::path& folder);
+  static Result<std::unique_ptr<VersionStore>> open(const std::filesystem::path& folder,
+                                                    Disk& disk = local_disk());
   virtual ~VersionStore() = default;
 
   /// @param normalise  of the job's plan

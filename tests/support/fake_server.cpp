@@ -5,6 +5,7 @@
 #include "client/src/state_folder.hpp"
 #include "common/base/limits.hpp"
 #include "common/net/async.hpp"
+#include "common/net/tls_stream.hpp"
 
 namespace chorus::test {
 
@@ -48,7 +49,7 @@ Peer::Awaitable<void> Peer::send(wire::Message message, std::span<const std::byt
 
 Peer::Awaitable<wire::Hello> Peer::greet() {
   auto hello = co_await expect<wire::Hello>();
-  const auto& certificate = frames_.tls().peer_certificate();
+  const auto& certificate = frames_.stream().peer_certificate();
   const std::string name = certificate ? certificate->common_name : "";
   wire::Message welcome(wire::Welcome{1, "fake 1.0", name, Duration(15'000)});
   co_await send(std::move(welcome));

@@ -30,10 +30,12 @@ class Peer {
   template <class T>
   using Awaitable = boost::asio::awaitable<T>;
 
-  explicit Peer(std::unique_ptr<net::TlsStream> stream) : frames_(std::move(stream)) {}
+  explicit Peer(std::unique_ptr<net::Stream> stream) : frames_(std::move(stream)) {}
 
   net::FrameStream& frames() { return frames_; }
-  const std::optional<CertificateInfo>& certificate() { return frames_.tls().peer_certificate(); }
+  const std::optional<CertificateInfo>& certificate() {
+    return frames_.stream().peer_certificate();
+  }
 
   /// The next message but pings, which are answered. The body of a chunk is in body().
   Awaitable<wire::Message> receive();

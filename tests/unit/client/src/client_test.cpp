@@ -1,4 +1,5 @@
 // A whole Client against a scripted server over TLS: transfers, interruptions, refusals.
+#include "common/base/files.hpp"
 #include "tests/unit/client/src/client_fixture.hpp"
 
 namespace chorus::client {
@@ -426,8 +427,8 @@ awaitable<void> send_future_work(Peer& peer, const Version& version) {
   const auto header = wire::encode_header(
       {wire::FrameKind::work, static_cast<std::uint32_t>(frame.size() - wire::kHeaderBytes), 0});
   std::copy(header.begin(), header.end(), frame.begin());
-  const net::TlsStream::Bytes bytes(frame);
-  EXPECT_TRUE(co_await peer.frames().tls().write_all(bytes));
+  const net::Stream::Bytes bytes(frame);
+  EXPECT_TRUE(co_await peer.frames().stream().write_all(bytes));
 }
 
 TEST_F(ClientTest, DeclinesWorkOfTheFutureAndStaysConnected) {

@@ -7,6 +7,7 @@
 
 #include "chorus/client/client.hpp"
 #include "client/src/state_folder.hpp"
+#include "common/base/files.hpp"
 #include "common/wire/join_token.hpp"
 #include "tests/support/fake_server.hpp"
 #include "tests/support/messages.hpp"

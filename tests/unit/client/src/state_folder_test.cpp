@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/base/files.hpp"
 #include "tests/support/messages.hpp"
 #include "tests/support/temp_folder.hpp"
 

@@ -102,7 +102,7 @@ TEST(Hostile, ATruncatedFrameIsAConnectionThatBroke) {
       bytes.resize(40);
       bytes.resize(kept);
       co_await client->shout(std::move(bytes));
-      client->frames.tls().close();
+      client->frames.stream().close();
     });
     EXPECT_TRUE(server.run_until([&] { return server.listener->sessions() == 0; }));
   }

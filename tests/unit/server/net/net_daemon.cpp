@@ -123,8 +123,8 @@ asio::awaitable<void> Client::say(wire::Message message, std::span<const std::by
 }
 
 asio::awaitable<void> Client::shout(std::vector<std::byte> bytes) {
-  frames.tls().expires_after(10s);
-  const auto written = co_await frames.tls().write_all(bytes);
+  frames.stream().expires_after(10s);
+  const auto written = co_await frames.stream().write_all(bytes);
   EXPECT_TRUE(written) << written.error().to_string();
 }
 

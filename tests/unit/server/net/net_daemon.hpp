@@ -9,6 +9,7 @@
 
 #include "common/net/frame_stream.hpp"
 #include "common/net/tcp.hpp"
+#include "common/net/tls_stream.hpp"
 #include "server/admin/admin_handler.hpp"
 #include "server/net/listener.hpp"
 #include "tests/unit/common/net/net_fixture.hpp"
@@ -60,7 +61,7 @@ class NetDaemon {
 /// One end of a connection, ours. What it says is right unless a test says otherwise.
 class Client {
  public:
-  explicit Client(std::unique_ptr<net::TlsStream> stream) : frames(std::move(stream)) {}
+  explicit Client(std::unique_ptr<net::Stream> stream) : frames(std::move(stream)) {}
 
   /// Null when TCP or TLS fail.
   static boost::asio::awaitable<std::unique_ptr<Client>> connect(
