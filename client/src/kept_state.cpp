@@ -198,7 +198,11 @@ Result<void> KeptState::accept(const std::filesystem::path& folder,
                                Disk& disk) {
   const auto next = folder / "next";
   const auto content = read_content(disk, next);
-  if (!content && content.error().code == errc::not_found) return {};
+  if (!content && content.error().code == errc::not_found) {
+    // It was accepted before, maybe by a process that died before the name was durable.
+    CHORUS_TRY(const bool there, disk.exists(folder));
+    return there ? disk.sync_folder(folder) : Result<void>();
+  }
   if (!content) return content.error();
   if (content->job != task.job.value || content->round != task.round.value) {
     return discard(folder, disk);

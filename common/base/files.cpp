@@ -165,9 +165,23 @@ Result<void> remove_tree(const std::filesystem::path& folder) {
   return fail(errc::io_failed, "removing folder '" + folder.string() + "': " + error.message());
 }
 
+namespace {
+
+// Whoever made the folder may have died before its name was durable. Where we may not read the
+// parent we did not make it.
+Result<void> sync_name_of(const std::filesystem::path& folder) {
+  const auto parent = folder.parent_path();
+  const std::filesystem::path in = parent.empty() ? std::filesystem::path(".") : parent;
+  if (::access(in.c_str(), R_OK) != 0) return {};
+  return sync_folder(in);
+}
+
+}  // namespace
+
 Result<void> make_folders(const std::filesystem::path& folder, unsigned mode) {
   std::error_code ignored;  // whatever keeps us from looking, mkdir reports below
-  if (folder.empty() || std::filesystem::is_directory(folder, ignored)) return {};
+  if (folder.empty() || folder == folder.root_path()) return {};
+  if (std::filesystem::is_directory(folder, ignored)) return sync_name_of(folder);
   if (folder.has_relative_path()) CHORUS_OK(make_folders(folder.parent_path(), mode));
   if (::mkdir(folder.c_str(), static_cast<mode_t>(mode)) != 0) {
     const int error_number = errno;
@@ -175,8 +189,7 @@ Result<void> make_folders(const std::filesystem::path& folder, unsigned mode) {
     if (error_number == EEXIST && std::filesystem::is_directory(folder, ignored)) return {};
     return errno_failure(error_number, "creating folder", folder);
   }
-  const auto parent = folder.parent_path();
-  return sync_folder(parent.empty() ? std::filesystem::path(".") : parent);
+  return sync_name_of(folder);
 }
 
 Result<UniqueFd> lock_folder(const std::filesystem::path& folder) {

@@ -73,7 +73,8 @@ Result<std::uint64_t> file_size(int fd, const std::filesystem::path& path);
 /// rm -rf; a folder that is not there is fine.
 Result<void> remove_tree(const std::filesystem::path& folder);
 
-/// mkdir -p, and fsync of the parents it made. A file in the way is already_exists or io_failed.
+/// mkdir -p, and fsync of the parents, also of a folder that is there: who made it may have died
+/// before that. A file in the way is already_exists or io_failed.
 Result<void> make_folders(const std::filesystem::path& folder, unsigned mode = 0755);
 
 }  // namespace chorus

@@ -12,6 +12,26 @@ std::string outcome_of(MemberState state, bool published) {
   return "discarded";
 }
 
+/// Of somebody whose part did not come to anything, where nothing else is known.
+std::string_view reason_of(MemberState state, bool published) {
+  switch (state) {
+    case MemberState::accepted:
+      return published ? "" : "the round was abandoned";
+    case MemberState::invited:
+      return "the round was closed before an update was offered";
+    case MemberState::uploading:
+    case MemberState::committing:
+      return "the round was closed before the update was there";
+    case MemberState::rejected:
+      return "the update was at fault";
+    case MemberState::declined:
+      return "the device declined";
+    case MemberState::discarded:
+      return "the update was not needed any more";
+  }
+  return "";
+}
+
 }  // namespace
 
 RoundRow JobRunner::round_row(RoundState state, std::string why) const {
@@ -51,6 +71,8 @@ std::vector<ReceiptRow> JobRunner::receipts() const {
         closed ? outcome_of(member.state, !abandoned) : std::string(to_string(member.state));
     if (const auto why = work_->reasons.find(client); why != work_->reasons.end()) {
       row.why = why->second;
+    } else if (closed) {
+      row.why = reason_of(member.state, !abandoned);
     }
     if (const auto meta = work_->metas.find(client); meta != work_->metas.end()) {
       row.examples = meta->second.examples;

@@ -236,6 +236,15 @@ OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer&
   meta.steps = offer.steps;
   meta.seconds = offer.seconds;
   meta.metrics = offer.metrics;
+  if (counts_another(client, offer)) {
+    OfferDecision decision;
+    decision.kind = OfferDecision::Kind::refuse;
+    decision.refuse = wire::Refuse{offer.task,
+                                   errc::task_closed,
+                                   "another update of this device counts in this round",
+                                   Duration{}};
+    return decision;
+  }
   feed(OfferMade{client, offer.task.round, offer.examples});
   if (decision_.kind != OfferDecision::Kind::take) return std::exchange(decision_, {});
   const auto weight = [&]() -> Result<std::uint64_t> {
@@ -262,6 +271,18 @@ OfferDecision JobRunner::offer_update(const ClientId& client, const wire::Offer&
   work_->weights[client] = *weight;
   decision_.target = std::move(target);
   return std::exchange(decision_, {});
+}
+
+// What it offers now must not be confirmed in place of what counts: what the device keeps for the
+// next round would be wrong.
+bool JobRunner::counts_another(const ClientId& client, const wire::Offer& offer) const {
+  if (!work_ || work_->round != offer.task.round) return false;
+  const auto member = machine_.members().find(client);
+  const auto meta = work_->metas.find(client);
+  if (member == machine_.members().end() || meta == work_->metas.end()) return false;
+  const MemberState state = member->second.state;
+  return (state == MemberState::accepted || state == MemberState::committing) &&
+         meta->second.digest != offer.digest;
 }
 
 // The next round begins with what it finds in the ledger.

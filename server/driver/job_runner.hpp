@@ -159,6 +159,7 @@ class JobRunner : public std::enable_shared_from_this<JobRunner> {
   wire::Work work_message(const ClientId& client, TaskKind kind, RoundId round) const;
   bool expects(const SendWork& work) const;
   OfferDecision offer_update(const ClientId& client, const wire::Offer& offer);
+  bool counts_another(const ClientId& client, const wire::Offer& offer) const;
   Result<void> check_kept(const ClientId& client, const wire::Offer& offer);
   Result<std::uint64_t> check_offer(const codec::UpdateForm& form, const UpdateMeta& meta) const;
   void arm_timer();

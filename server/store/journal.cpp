@@ -79,8 +79,13 @@ class FileJournal final : public RoundJournal {
         segments_(std::move(recovered.segments)),
         next_segment_(recovered.next_segment) {}
 
-  /// What recovery has found may be in the page cache only, and counts from now on.
-  Result<void> start() { return options_.sync ? sync_all() : Result<void>(); }
+  /// What recovery has found, names included, may be in the page cache only, and counts from now
+  /// on: a process that died before it synced a segment's name has left one that a power cut takes.
+  Result<void> start() {
+    if (!options_.sync) return {};
+    CHORUS_OK(options_.disk->sync_folder(folder_));
+    return sync_all();
+  }
   Recovered report(std::optional<LaneCheckpoint> checkpoint) const;
 
   Result<std::uint64_t> begin(const UpdateMeta& meta) override;
@@ -351,9 +356,11 @@ Result<void> FileJournal::drop_segments_except(const std::vector<std::uint64_t>&
       ++segment;
       continue;
     }
-    const auto path = segment->second->file().path();
-    CHORUS_OK(release(std::move(segment->second), path));
+    // Out of the list first: whether its file can go or not, it is no part of the journal any more.
+    auto dropped = std::move(segment->second);
     segment = segments_.erase(segment);
+    const auto path = dropped->file().path();
+    CHORUS_OK(release(std::move(dropped), path));
   }
   return options_.disk->sync_folder(folder_);
 }

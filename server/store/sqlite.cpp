@@ -82,6 +82,16 @@ Result<Database> Database::open(const std::filesystem::path& file, const char* v
     }
   }
   CHORUS_OK(database.execute("PRAGMA synchronous = FULL"));
+  // A process that died in COMMIT may have left the transaction in the page cache only. It is seen
+  // from here on, so it must not go with the next power cut: this syncs the log, then the database.
+  {
+    Statement checkpoint(database, "PRAGMA wal_checkpoint(TRUNCATE)");
+    CHORUS_TRY(const bool row, checkpoint.step());
+    if (!row || checkpoint.take_i64() != 0) {
+      return fail(errc::database_failed,
+                  "database '" + file.string() + "' is in use by another program");
+    }
+  }
   return database;
 }
 

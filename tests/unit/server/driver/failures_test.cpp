@@ -404,6 +404,41 @@ TEST_F(Failures, OffersAreCheckedBeforeTheirBodyIsTaken) {
   }
 }
 
+// Found by chorus_sim (seed 20113): what the device keeps for its next round would be wrong.
+TEST_F(Failures, AnotherUpdateThanTheOneThatCountsIsNotConfirmed) {
+  const auto job = start(job_toml("[evaluation]\nfraction = 0\n", "job", 1));
+  for (auto& device : devices_) device->automatic = false;
+  ASSERT_TRUE(daemon_->run_until([&] { return !devices_[0]->assigned.empty() && job->idle(); }));
+  FakeDevice& device = *devices_[0];
+  device.offer(device.assigned[0]);
+  const auto state = [&] { return job->machine().members().at(ClientId{"a"}).state; };
+  ASSERT_TRUE(daemon_->run_until([&] { return state() == MemberState::accepted; }));
+  auto offer = FakeDevice::offer_for(device.assigned[0], "a");
+  EXPECT_EQ(daemon_->board->offer(device.key(), offer).kind, OfferDecision::Kind::accepted);
+  offer.digest.bytes[0] ^= std::byte{1};
+  const auto decision = daemon_->board->offer(device.key(), offer);
+  EXPECT_EQ(decision.kind, OfferDecision::Kind::refuse);
+  EXPECT_EQ(decision.refuse.code, errc::task_closed);
+  EXPECT_EQ(state(), MemberState::accepted);
+}
+
+// Also of those who were never heard of.
+TEST_F(Failures, EveryReceiptThatDoesNotCountHasAReason) {
+  const auto job = start(job_toml("[evaluation]\nfraction = 0\n", "job", 1));
+  for (auto& device : devices_) device->automatic = false;
+  ASSERT_TRUE(daemon_->run_until([&] { return !devices_[0]->assigned.empty() && job->idle(); }));
+  for (const std::size_t i : {1U, 2U}) devices_[i]->offer(devices_[i]->assigned[0]);
+  ASSERT_TRUE(daemon_->run_until(
+      [&] { return job->machine().count(MemberState::accepted) == 2 && job->idle(); }));
+  ASSERT_TRUE(job->control(JobVerb::finish_round));
+  ASSERT_TRUE(daemon_->run_until([&] { return daemon_->over(); }));
+  const auto receipts =
+      daemon_->ask([&] { return daemon_->ledger->receipts(JobId{"job"}, RoundId{1}); }).value();
+  ASSERT_EQ(receipts.size(), 3U);
+  EXPECT_EQ(receipts[0].outcome, "discarded");
+  EXPECT_FALSE(receipts[0].why.empty());
+}
+
 TEST_F(Failures, ARejectedOfferIsInTheReceipts) {
   const auto job = start(job_toml("[evaluation]\nfraction = 0\n", "job", 1));
   for (auto& device : devices_) device->automatic = false;

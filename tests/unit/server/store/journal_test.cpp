@@ -328,6 +328,29 @@ TEST_F(JournalTest, CheckpointOfEverythingEmptiesTheDisk) {
   EXPECT_THAT(committed(), ElementsAre("b"));
 }
 
+// Found by chorus_sim (seed 2168 of "disk"): the journal kept a null segment, and crashed.
+TEST_F(JournalTest, ASegmentThatCannotBeRemovedIsNoPartOfTheJournalAnyMore) {
+  options_.segment_bytes = 1;
+  open();
+  store("a", body_of(500, 1));
+  store("b", body_of(500, 2));
+  const auto names = files();
+  const auto first = std::find_if(
+      names.begin(), names.end(), [](const std::string& name) { return name.ends_with(".seg"); });
+  ASSERT_NE(first, names.end());
+  std::filesystem::remove(folder() / *first);
+  const std::vector<UpdateMeta> folded{meta_of("a", body_of(500, 1)),
+                                       meta_of("b", body_of(500, 2))};
+  const std::vector<std::int64_t> sums(3, 7);
+  EXPECT_EQ(journal_->write_checkpoint(folded, 10, 2, sums).error().code, errc::not_found);
+  store("c", body_of(500, 3));
+  EXPECT_EQ(read("c"), body_of(500, 3));
+  EXPECT_GT(journal_->disk_bytes(), 500U);
+  ASSERT_TRUE(journal_->write_checkpoint(folded, 10, 2, sums));
+  open();
+  EXPECT_THAT(committed(), ElementsAre("c"));
+}
+
 TEST_F(JournalTest, CheckpointKeepsUnfinishedUploads) {
   options_.segment_bytes = 300;
   const Body slow = body_of(1000, 1);
