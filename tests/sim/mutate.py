@@ -103,8 +103,8 @@ def main():
     work = pathlib.Path(arguments.work or tempfile.mkdtemp(prefix="chorus-mutations-"))
     shutil.copytree(ROOT, work, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("build", ".git"))
-    subprocess.run(["cmake", "-S", str(work), "-B", str(work / "build"), "-G", "Ninja",
-                    "-DCMAKE_BUILD_TYPE=RelWithDebInfo"],
+    # The preset's compiler and flags, so that a compiler cache knows most of it.
+    subprocess.run(["cmake", "--preset", "release", "-B", "build"], cwd=work,
                    stdout=subprocess.DEVNULL, check=True)
     program = build(work)
     missed = []

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "common/base/assert.hpp"
@@ -15,6 +16,11 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kSector = 512;  // never torn
+
+/// "/a/b" of "/a/b/c": std::filesystem::path takes a path to pieces for that.
+std::string_view parent_of(std::string_view name) {
+  return name.substr(0, std::max<std::size_t>(name.rfind('/'), 1));
+}
 
 Failure failed(errc code, const char* doing, const fs::path& path) {
   return fail(code, std::string(doing) + " '" + path.string() + "': simulated");
@@ -63,7 +69,7 @@ struct SimDisk::NameChange {
 
   bool touches_folder(const std::string& folder) const {
     return std::any_of(names.begin(), names.end(), [&](const auto& name) {
-      return fs::path(name.first).parent_path() == folder;
+      return parent_of(name.first) == folder;
     });
   }
 };
@@ -127,8 +133,7 @@ void SimDisk::State::lose_names() {
       // A folder goes after what is in it, and comes before.
       const auto inside = lost.lower_bound(name + "/");
       const bool child = inside != lost.end() && inside->starts_with(name + "/");
-      kept = kept && !lost.contains(name) && !child &&
-             !lost.contains(fs::path(name).parent_path().string());
+      kept = kept && !lost.contains(name) && !child && !lost.contains(std::string(parent_of(name)));
     }
     if (kept) {
       apply(durable, pending[i]);
@@ -398,7 +403,10 @@ Result<void> SimDisk::View::remove_folder(const fs::path& folder) {
   const std::string inside = folder.string() + "/";
   std::vector<std::string> names;
   for (const auto& [name, inode] : disk.now) {
-    if (name == folder.string() || name.starts_with(inside)) names.push_back(name);
+    if (name.starts_with(folder.string()) &&
+        (name.size() + 1 == inside.size() || name.starts_with(inside))) {
+      names.push_back(name);
+    }
   }
   std::reverse(names.begin(), names.end());  // what is in a folder before it
   for (const std::string& name : names) CHORUS_OK(remove(name));
@@ -437,8 +445,11 @@ Result<std::vector<fs::path>> SimDisk::View::list(const fs::path& folder) const 
   CHORUS_OK(reading(folder));
   if (!state().now.contains(folder.string())) return failed(errc::not_found, "listing", folder);
   std::vector<fs::path> paths;
-  for (const auto& [name, inode] : state().now) {
-    if (fs::path(name).parent_path() == folder) paths.emplace_back(name);
+  const std::string inside = folder.string() + "/";
+  const auto& names = state().now;
+  for (auto at = names.lower_bound(inside); at != names.end(); ++at) {
+    if (!at->first.starts_with(inside)) break;
+    if (parent_of(at->first).size() + 1 == inside.size()) paths.emplace_back(at->first);
   }
   return paths;
 }

@@ -115,6 +115,15 @@ void SimServer::accept(std::shared_ptr<Connection> connection) {
   net::spawn(io_.get_executor(), serve(std::move(session), sessions_), "a session");
 }
 
+void SimServer::drain() {
+  auto draining = [](SimServer& self) -> asio::awaitable<void> {
+    co_await self.board_->drain();
+    self.drained_ = true;
+  };
+  draining_ = true;
+  net::spawn(io_.get_executor(), draining(*this), "draining");
+}
+
 void SimServer::submit(std::string job_toml) {
   auto submitting = [](SimServer& self, std::string text) -> asio::awaitable<void> {
     auto submitted = co_await self.board_->submit(std::move(text), "job.toml");

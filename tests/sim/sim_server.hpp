@@ -54,6 +54,10 @@ class SimServer {
   bool recovered() const noexcept { return recovered_; }
   void submit(std::string job_toml);
   const std::optional<Failure>& refused() const noexcept { return refused_; }
+  /// As SIGTERM does it: no new connections or rounds; what is under way is finished.
+  void drain();
+  bool draining() const noexcept { return draining_; }
+  bool drained() const noexcept { return drained_; }
 
   server::Board& board() noexcept { return *board_; }
   server::Ledger& ledger() noexcept { return *ledger_; }
@@ -86,6 +90,8 @@ class SimServer {
   std::uint64_t serial_ = 0;
   std::uint64_t sessions_ = 0;
   bool recovered_ = false;
+  bool draining_ = false;
+  bool drained_ = false;
   std::optional<Failure> unusable_;
   std::optional<Failure> refused_;
 };

@@ -10,6 +10,7 @@ namespace {
 
 const JobId kJob{"job"};
 constexpr Micros kOperatorLooks{1'000'000};
+constexpr Micros kDrainDeadline{20'000'000};
 /// The job must be over so long after the last fault: each round may meet all of its deadlines.
 constexpr Micros kPatienceOfARound{180'000'000};
 
@@ -108,7 +109,7 @@ void Simulation::bury_server(bool silently) {
 }
 
 std::shared_ptr<Connection> Simulation::connect(const std::string& device, const LinkShape& shape) {
-  if (server_ == nullptr || !server_->recovered()) return nullptr;
+  if (server_ == nullptr || !server_->recovered() || server_->draining()) return nullptr;
   auto connection = std::make_shared<Connection>();
   connection->device = device;
   connection->up = std::make_shared<Pipe>(world_, network_, shape);
@@ -122,6 +123,10 @@ std::shared_ptr<Connection> Simulation::connect(const std::string& device, const
 void Simulation::settle() {
   while (server_ != nullptr) {
     if (!disk_.is_alive()) {
+      bury_server(false);
+      break;
+    }
+    if (server_->drained()) {
       bury_server(false);
       break;
     }
@@ -215,7 +220,12 @@ void Simulation::strike(const Fault& fault) {
       disk_.power_cut();
       return bury_server(true);
     case FaultKind::server_restarts:
-      return bury_server(false);
+      if (server_ == nullptr || !server_->recovered() || server_->draining()) return;
+      server_->drain();
+      world_.after(kDrainDeadline, [this, same = restarts_] {
+        if (restarts_ == same) bury_server(false);
+      });
+      return;
     case FaultKind::server_disk_full:
       disk_.faults.full = true;
       return for_a_while([this] { disk_.faults.full = false; });
