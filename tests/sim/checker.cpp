@@ -129,6 +129,8 @@ void Checker::check_round(SimServer& server, server::JobRunner& job, const Close
     const auto sent = sent_.find({receipt.client.value, row.round.value, receipt.digest});
     must(sent != sent_.end(),
          in_round(receipt.client.value + " is counted with an update that it never made"));
+    must(hex(body_digest(sent->second.body)) == receipt.digest,
+         in_round(receipt.client.value + " is counted with a body that is not of its digest"));
     must(sent->second.examples == receipt.examples.value,
          in_round(receipt.client.value + " is counted with other examples than it said"));
   }
