@@ -132,7 +132,7 @@ Method method(Rng& rng, std::uint64_t cohort) {
 
 std::string job(Rng& rng, std::uint64_t rounds, std::uint64_t devices) {
   const std::uint64_t seed = rng.below(1000);
-  const std::uint64_t inputs = std::array{2, 7, 30}[rng.below(3)];
+  const std::uint64_t inputs = std::array<std::uint64_t, 3>{2, 7, 30}[rng.below(3)];
   const std::uint64_t cohort = 2 + rng.below(devices - 1);
   const bool over = rng.below(3) == 0 && cohort < devices;
   const double over_select =
