@@ -3,30 +3,19 @@
 #include <cmath>
 
 #include "common/base/assert.hpp"
+#include "tests/support/exact_rounding.hpp"
 
 namespace chorus::sim {
 namespace {
 
-using Wide = __int128;
+using test::Wide;
 
 // x · w · 2^s, to the nearest integer, ties to even, without a rounding in between.
-Wide addend(float x, std::uint64_t weight, int scale) {
+std::int64_t addend(float x, std::uint64_t weight, int scale) {
   int exponent = 0;
   const double fraction = std::frexp(static_cast<double>(x), &exponent);  // in [0.5, 1)
   const auto significand = static_cast<std::int64_t>(std::ldexp(fraction, 24));
-  const int shift = exponent - 24 + scale;
-  const Wide product = Wide{significand} * static_cast<Wide>(weight);
-  if (shift >= 0) return product * (Wide{1} << shift);
-  if (shift < -100) return 0;
-  const Wide unit = Wide{1} << -shift;
-  Wide quotient = product / unit;
-  Wide rest = product % unit;
-  if (rest < 0) {
-    rest += unit;
-    --quotient;
-  }
-  if (2 * rest > unit || (2 * rest == unit && quotient % 2 != 0)) ++quotient;
-  return quotient;
+  return test::rounded(Wide{significand} * static_cast<Wide>(weight), exponent - 24 + scale);
 }
 
 }  // namespace

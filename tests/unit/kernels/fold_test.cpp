@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "chorus/kernels/kernels.hpp"
+#include "tests/support/exact_rounding.hpp"
 #include "tests/unit/kernels/variants.hpp"
 
 namespace chorus {
@@ -88,23 +89,6 @@ TEST(Fold, RoundsTiesToEvenAndKeepsEveryBitBelowTwoToThe62) {
   }
 }
 
-__extension__ using Wide = __int128;
-
-// round_half_even(a · 2^shift) in integers only.
-std::int64_t rounded(Wide a, int shift) {
-  if (shift >= 0) return static_cast<std::int64_t>(a * (Wide{1} << shift));
-  if (shift < -100) return 0;
-  const Wide unit = Wide{1} << -shift;
-  Wide quotient = a / unit;
-  Wide rest = a % unit;
-  if (rest < 0) {
-    rest += unit;
-    quotient -= 1;
-  }
-  if (2 * rest > unit || (2 * rest == unit && quotient % 2 != 0)) quotient += 1;
-  return static_cast<std::int64_t>(quotient);
-}
-
 // Float significands of 24 bits times multipliers of 29 bits are exact doubles, so integers can say
 // what the sum must be without any floating-point arithmetic.
 TEST(Fold, AgreesWithIntegerArithmetic) {
@@ -121,7 +105,7 @@ TEST(Fold, AgreesWithIntegerArithmetic) {
       for (std::size_t i = 0; i < n; ++i) {
         const auto significand = static_cast<std::int64_t>(random() % (1U << 25U)) - (1 << 24);
         xs[k].push_back(std::ldexp(static_cast<float>(significand), float_exponent));
-        expected[i] += rounded(Wide{significand} * factor, shift);
+        expected[i] += test::rounded(test::Wide{significand} * factor, shift);
       }
       inputs[k] = {.x = xs[k].data(),
                    .multiplier = std::ldexp(static_cast<double>(factor), shift - float_exponent)};
