@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/assert.hpp"
+#include "common/base/disk.hpp"
 #include "common/base/limits.hpp"
 #include "common/base/try.hpp"
 #include "common/crypto/digest.hpp"
@@ -20,28 +21,10 @@ namespace {
 constexpr const char* kVersionSuffix = ".safetensors";
 constexpr const char* kPartSuffix = ".part";
 
-Result<void> remove_file(const std::filesystem::path& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return errno_failure(errno, "removing", path);
-  }
-  return {};
-}
-
-Result<std::uint64_t> size_of(int fd, const std::filesystem::path& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return errno_failure(errno, "looking at", path);
-  return static_cast<std::uint64_t>(info.st_size);
-}
-
 Result<std::vector<std::filesystem::path>> files_with(const std::filesystem::path& folder,
                                                       const char* suffix) {
-  std::vector<std::filesystem::path> files;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (entry->path().extension() == suffix) files.push_back(entry->path());
-  }
-  if (error) return errno_failure(error.value(), "listing", folder);
+  CHORUS_TRY(auto files, local_disk().list(folder));
+  std::erase_if(files, [suffix](const auto& file) { return file.extension() != suffix; });
   return files;
 }
 
@@ -60,7 +43,7 @@ Result<bool> VersionCache::read(const Sha256& version, std::span<std::byte> into
   auto file = open_file(path, O_RDONLY);
   if (!file && file.error().code == errc::not_found) return false;
   if (!file) return std::move(file).error();
-  CHORUS_TRY(const std::uint64_t bytes, size_of(file->get(), path));
+  CHORUS_TRY(const std::uint64_t bytes, file_size(file->get(), path));
   if (bytes != into.size()) return false;
   CHORUS_OK(read_at(file->get(), 0, into, path));
   // Says that it was used; prune() goes by this. Without effect if it fails.
@@ -73,7 +56,7 @@ Result<std::uint64_t> VersionCache::open_part(const Sha256& version, std::span<s
   const auto path = part_path(version);
   CHORUS_TRY(part_, open_file(path, O_RDWR | O_CREAT, 0600));
   part_version_ = version;
-  CHORUS_TRY(const std::uint64_t bytes, size_of(part_.get(), path));
+  CHORUS_TRY(const std::uint64_t bytes, file_size(part_.get(), path));
   if (bytes > into.size()) {
     CHORUS_OK(clear_part());
     return 0;
@@ -114,13 +97,13 @@ Result<void> VersionCache::put(const Sha256& version, std::span<const std::byte>
 }
 
 Result<void> VersionCache::remove(const Sha256& version) const {
-  return remove_file(version_path(version));
+  return local_disk().remove_if_there(version_path(version));
 }
 
 Result<void> VersionCache::remove_other_parts(const Sha256& version) const {
   CHORUS_TRY(const auto parts, files_with(folder_, kPartSuffix));
   for (const auto& part : parts) {
-    if (part != part_path(version)) CHORUS_OK(remove_file(part));
+    if (part != part_path(version)) CHORUS_OK(local_disk().remove_if_there(part));
   }
   return {};
 }
@@ -135,7 +118,7 @@ Result<void> VersionCache::prune() const {
   }
   std::sort(by_age.begin(), by_age.end(), std::greater<>());
   for (std::size_t i = limits::kCachedVersionsMax; i < by_age.size(); ++i) {
-    CHORUS_OK(remove_file(by_age[i].second));
+    CHORUS_OK(local_disk().remove_if_there(by_age[i].second));
   }
   return {};
 }

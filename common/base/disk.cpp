@@ -56,10 +56,6 @@ Result<void> Disk::write_durably(const std::filesystem::path& path,
 
 namespace {
 
-std::filesystem::path or_here(const std::filesystem::path& folder) {
-  return folder.empty() ? std::filesystem::path(".") : folder;
-}
-
 class LocalFile final : public File {
  public:
   LocalFile(UniqueFd fd, const std::filesystem::path& path) : File(path), fd_(std::move(fd)) {}
@@ -176,7 +172,7 @@ class LocalDisk final : public Disk {
     return make_folders(folder, mode);
   }
   Result<void> sync_folder(const std::filesystem::path& folder) override {
-    return chorus::sync_folder(or_here(folder));
+    return chorus::sync_folder(folder);
   }
 
   Result<bool> exists(const std::filesystem::path& path) const override {

@@ -118,7 +118,7 @@ class Disk {
   Result<void> remove_if_there(const std::filesystem::path& file);
   /// Replaces a file as one step: temporary file in the same folder, write, sync, rename, sync of
   /// the folder. After it returns, a power cut finds the old content or the new, never a mixture.
-  /// One writer per path at a time.
+  /// One writer per path at a time. `mode` is that of the new file, less the process's umask.
   Result<void> write_durably(const std::filesystem::path& path,
                              std::span<const std::byte> data,
                              unsigned mode = kFileMode);

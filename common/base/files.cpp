@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "common/base/disk.hpp"
 #include "common/base/try.hpp"
 
 namespace chorus {
@@ -88,7 +89,8 @@ Result<void> sync_file(int fd, const std::filesystem::path& path) {
 }
 
 Result<void> sync_folder(const std::filesystem::path& folder) {
-  CHORUS_TRY(const UniqueFd fd, open_file(folder, O_RDONLY | O_DIRECTORY));
+  const std::filesystem::path in = folder.empty() ? std::filesystem::path(".") : folder;
+  CHORUS_TRY(const UniqueFd fd, open_file(in, O_RDONLY | O_DIRECTORY));
   if (::fsync(fd.get()) != 0) return errno_failure(errno, "syncing folder", folder);
   return {};
 }
@@ -112,38 +114,10 @@ Result<std::string> read_text(const std::filesystem::path& path, std::size_t byt
   return text;
 }
 
-namespace {
-
-// What write_durably writes before the new file takes its place.
-Result<void> write_temporary(const std::filesystem::path& temporary,
-                             std::span<const std::byte> data,
-                             unsigned mode) {
-  // A crash may have left one behind; it is removed because `mode` applies to new files only.
-  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) {
-    return errno_failure(errno, "removing", temporary);
-  }
-  CHORUS_TRY(const UniqueFd fd, open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
-  CHORUS_OK(write_at(fd.get(), 0, data, temporary));
-  if (::fsync(fd.get()) != 0) return errno_failure(errno, "syncing", temporary);
-  return {};
-}
-
-}  // namespace
-
 Result<void> write_durably(const std::filesystem::path& path,
                            std::span<const std::byte> data,
                            unsigned mode) {
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  Result<void> replaced = write_temporary(temporary, data, mode);
-  if (replaced && ::rename(temporary.c_str(), path.c_str()) != 0) {
-    replaced = errno_failure(errno, "renaming to", path);
-  }
-  if (!replaced) {
-    ::unlink(temporary.c_str());
-    return replaced;
-  }
-  const auto parent = path.parent_path();
-  return sync_folder(parent.empty() ? std::filesystem::path(".") : parent);
+  return local_disk().write_durably(path, data, mode);
 }
 
 Result<void> write_durably(const std::filesystem::path& path,
@@ -171,9 +145,8 @@ namespace {
 // parent we did not make it.
 Result<void> sync_name_of(const std::filesystem::path& folder) {
   const auto parent = folder.parent_path();
-  const std::filesystem::path in = parent.empty() ? std::filesystem::path(".") : parent;
-  if (::access(in.c_str(), R_OK) != 0) return {};
-  return sync_folder(in);
+  if (!parent.empty() && ::access(parent.c_str(), R_OK) != 0) return {};
+  return sync_folder(parent);
 }
 
 }  // namespace

@@ -46,16 +46,14 @@ Result<void> write_at(int fd,
                       std::uint64_t offset,
                       std::span<const std::byte> data,
                       const std::filesystem::path& path);
-/// fdatasync(2) / fsync(2) of a folder.
+/// fdatasync(2) / fsync(2) of a folder; an empty path is the present one.
 Result<void> sync_file(int fd, const std::filesystem::path& path);
 Result<void> sync_folder(const std::filesystem::path& folder);
 
 /// Whole small file; more than `bytes_max`, or no regular file, is an error (malformed_file).
 Result<std::string> read_text(const std::filesystem::path& path, std::size_t bytes_max);
 
-/// Replaces `path` as one step: temporary file in the same folder, write, fsync, rename, fsync of
-/// the folder. After it returns, a power cut finds the old content or the new, never a mixture.
-/// One writer per path at a time. `mode` is that of the new file, less the process's umask.
+/// Disk::write_durably on this machine's disk.
 Result<void> write_durably(const std::filesystem::path& path,
                            std::span<const std::byte> data,
                            unsigned mode = 0644);
